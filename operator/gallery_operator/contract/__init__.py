@@ -1,0 +1,49 @@
+"""What the operator and its worker pods say to each other.
+
+One schema, used by both sides: configuration goes in as an environment variable, a report comes back as
+the pod's termination message, progress is read over HTTP while the pod runs.
+"""
+
+from gallery_operator.contract.config import (
+    CONFIG_VARIABLE,
+    GuestProfile,
+    PrepareConfig,
+    PrerequisitesConfig,
+    PvcSource,
+    UploadConfig,
+    UrlSource,
+)
+from gallery_operator.contract.exitcodes import ExitCode
+from gallery_operator.contract.report import (
+    MAX_REPORT_BYTES,
+    DiskFacts,
+    FailureCode,
+    Finding,
+    PrerequisitesReport,
+    Progress,
+    Report,
+    UploadFacts,
+    dump_report,
+    parse_report,
+)
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "MAX_REPORT_BYTES",
+    "DiskFacts",
+    "ExitCode",
+    "FailureCode",
+    "Finding",
+    "GuestProfile",
+    "PrepareConfig",
+    "PrerequisitesConfig",
+    "PrerequisitesReport",
+    "Progress",
+    "PvcSource",
+    "Report",
+    "UploadConfig",
+    "UploadFacts",
+    "UrlSource",
+    "dump_report",
+    "parse_report",
+]

@@ -1,0 +1,134 @@
+"""Configuration of the worker, given as JSON in one environment variable; it never carries a secret."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CONFIG_VARIABLE = "WORKER_CONFIG"
+"""Name of the environment variable that holds ``PrepareConfig`` or ``UploadConfig`` as JSON."""
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GuestProfile(_Config):
+    """What the image is declared to be; the disk is checked against it.
+
+    Attributes:
+        os_state: ``Generalized`` or ``Specialized`` (ARM ``osState``).
+        hyper_v_generation: ``V1`` (BIOS) or ``V2`` (UEFI).
+        architecture: ``x64`` or ``Arm64``.
+        disk_role: ``os`` for a bootable disk; a ``data`` disk gets only the container checks.
+        features: ARM image features by name, for example ``SecurityType`` or ``DiskControllerTypes``.
+    """
+
+    os_state: Literal["Generalized", "Specialized"] = "Generalized"
+    hyper_v_generation: Literal["V1", "V2"] = "V2"
+    architecture: Literal["x64", "Arm64"] = "x64"
+    disk_role: Literal["os", "data"] = "os"
+    features: dict[str, str] = {}
+
+
+class PrerequisitesConfig(_Config):
+    """How findings are judged.
+
+    Attributes:
+        policy: ``Enforce`` refuses a disk with an error finding; ``Warn`` only tells.
+        level: ``Default``: what Azure needs; ``Strict``: what marketplace certification asks.
+        on_unknown: What a check that could not be decided means for the verdict.
+        ignore: Ids of checks that the user has decided not to heed.
+    """
+
+    policy: Literal["Enforce", "Warn"] = "Enforce"
+    level: Literal["Default", "Strict"] = "Default"
+    on_unknown: Literal["Block", "Allow"] = "Block"
+    ignore: tuple[str, ...] = ()
+
+
+class UrlSource(_Config):
+    """A disk at a URL.
+
+    Attributes:
+        url: ``https`` (or ``http``) URL without user info.
+        checksum: ``sha256:<hex>`` or ``sha512:<hex>`` of the bytes as served (before decompression).
+        has_headers: Extra request headers are mounted, one file a header.
+        has_ca_bundle: A private CA bundle is mounted.
+        allowed_cidrs: Non-public networks that the administrator allows, in CIDR notation.
+        allowed_hosts: Host names (exact, or ``*.suffix``) whose addresses may be non-public.
+    """
+
+    kind: Literal["url"] = "url"
+    url: str
+    checksum: str | None = None
+    has_headers: bool = False
+    has_ca_bundle: bool = False
+    allowed_cidrs: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+
+
+class PvcSource(_Config):
+    """A disk on a claim that is mounted read-only.
+
+    Attributes:
+        path: File below the mount point, or None for a block-mode claim.
+        checksum: As for a URL; of the file's bytes.
+    """
+
+    kind: Literal["pvc"] = "pvc"
+    path: str | None = None
+    checksum: str | None = None
+
+
+class PrepareConfig(_Config):
+    """Job ``prepare``: fetch, verify, decompress, convert, check.
+
+    Attributes:
+        source: Where the disk comes from.
+        format: The disk's format when the user says it; None: recognised from its first bytes.
+        max_virtual_size: Upper bound of the disk and of anything decompressed, in bytes.
+        guest: What the image is declared to be.
+        prerequisites: How findings are judged.
+        scratch_dir: Writable folder for the download and the raw disk.
+        source_dir: Mount point of a file-system claim.
+        source_device: Device of a block-mode claim.
+        secrets_dir: Mount point of headers and CA bundle.
+        port: Port of the progress server.
+    """
+
+    source: Annotated[UrlSource | PvcSource, Field(discriminator="kind")]
+    format: Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"] | None = None
+    max_virtual_size: int = Field(gt=0)
+    guest: GuestProfile = GuestProfile()
+    prerequisites: PrerequisitesConfig = PrerequisitesConfig()
+    scratch_dir: str = "/scratch"
+    source_dir: str = "/source"
+    source_device: str = "/dev/source"
+    secrets_dir: str = "/etc/worker"
+    port: int = 8080
+
+
+class UploadConfig(_Config):
+    """Job ``upload``: send a prepared disk as a fixed VHD into a page blob or a managed disk's SAS.
+
+    Attributes:
+        target: ``pageBlob`` creates the blob; a ``managedDisk`` target exists at its full size already.
+        virtual_size: Size of the disk in bytes without the footer, a multiple of 1 MiB.
+        sha256: SHA-256 (hex) of the VHD as ``prepare`` reported it; checked before the first byte is sent.
+        concurrency: Put Page requests in flight.
+        blob_metadata: Metadata written to a page blob when it is complete.
+        api_version: Storage API version to speak (``x-ms-version``); None: the SDK's own.
+    """
+
+    target: Literal["pageBlob", "managedDisk"]
+    virtual_size: int = Field(gt=0)
+    sha256: str
+    concurrency: int = Field(default=16, ge=1, le=64)
+    blob_metadata: dict[str, str] = {}
+    api_version: str | None = None
+    scratch_dir: str = "/scratch"
+    source_dir: str = "/source"
+    source_device: str = "/dev/source"
+    target_url_file: str = "/etc/worker/target/url"
+    ca_bundle: str | None = None
+    port: int = 8080
