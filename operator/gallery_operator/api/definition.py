@@ -1,0 +1,208 @@
+"""``GalleryImageDefinition``: an image definition in a gallery."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from gallery_operator.api.meta import (
+    AGE_COLUMN,
+    MESSAGE_COLUMN,
+    READY_COLUMN,
+    AdoptionPolicy,
+    ApiModel,
+    Column,
+    DeletionPolicy,
+    ObjectName,
+    Resource,
+    ResourceIdText,
+    Rule,
+    Status,
+    Tags,
+    exactly_one,
+    immutable,
+)
+
+_NEW = "make a new definition"
+
+
+class GalleryRef(ApiModel):
+    """A Gallery object, in this namespace or in one that lists this namespace in ``allowedNamespaces``."""
+
+    name: ObjectName
+    namespace: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+
+
+class ExternalGallery(ApiModel):
+    """A gallery that is managed elsewhere (Terraform, the portal)."""
+
+    resource_id: Annotated[
+        ResourceIdText,
+        Field(
+            description="ARM id of the gallery.",
+            pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Compute/galleries/[^/]+$",
+        ),
+    ]
+
+
+class Identifier(ApiModel):
+    """Publisher, offer and sku; the triple is unique within a gallery."""
+
+    publisher: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$")]
+    offer: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$")]
+    sku: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$")]
+
+
+class Feature(ApiModel):
+    """A feature of the image, for example ``SecurityType`` or ``DiskControllerTypes``."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    value: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class Range(ApiModel):
+    """A range of a recommended size."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be greater than max"),
+    )
+
+    min: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+class Recommended(ApiModel):
+    """Recommended sizes of the virtual machine; memory in GiB."""
+
+    v_cpus: Annotated[Range | None, Field(alias="vCPUs")] = None
+    memory: Range | None = None
+
+
+class Disallowed(ApiModel):
+    """Disk types that a VM made from the image must not use."""
+
+    disk_types: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=16)] = ()
+
+
+class PurchasePlan(ApiModel):
+    """Marketplace purchase plan."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    publisher: Annotated[str, Field(min_length=1, max_length=128)]
+    product: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class DefinitionSpec(ApiModel):
+    """Desired state of an image definition."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one(
+            ("galleryRef", "gallery"),
+            "set exactly one of galleryRef (a Gallery object) and gallery (an ARM id)",
+        ),
+        immutable("galleryRef", _NEW),
+        immutable("gallery", _NEW),
+        immutable("imageDefinitionName", _NEW),
+        immutable("osType", f"Azure does not allow it; {_NEW}"),
+        immutable("osState", f"Azure does not allow it; {_NEW}"),
+        immutable("hyperVGeneration", f"Azure does not allow it; {_NEW}"),
+        immutable("architecture", f"Azure does not allow it; {_NEW}"),
+        immutable("identifier", f"Azure does not allow it; {_NEW}"),
+        immutable("purchasePlan", f"Azure does not allow it; {_NEW}"),
+        immutable("eula", f"Azure does not allow it; {_NEW}"),
+        Rule(
+            "self.architecture != 'Arm64' || self.hyperVGeneration == 'V2'",
+            "Arm64 images are V2 (UEFI) only: set hyperVGeneration to V2",
+        ),
+    )
+
+    gallery_ref: GalleryRef | None = None
+    gallery: ExternalGallery | None = None
+    image_definition_name: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=80,
+                pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
+                description="Name in Azure; default: the object's name.",
+            ),
+        ]
+        | None
+    ) = None
+    os_type: Annotated[Literal["Linux"], Field(description="Operating system; this operator brings Linux images.")] = (
+        "Linux"
+    )
+    os_state: Annotated[
+        Literal["Generalized", "Specialized"],
+        Field(description="Generalized images are provisioned at first boot; specialized ones start as they are."),
+    ]
+    hyper_v_generation: Annotated[Literal["V1", "V2"], Field(description="V1 boots by BIOS, V2 by UEFI.")] = "V2"
+    architecture: Literal["x64", "Arm64"] = "x64"
+    identifier: Identifier
+    features: Annotated[
+        tuple[Feature, ...],
+        Field(
+            max_length=16,
+            description="ARM features; `SecurityType` is always sent, as `Standard` unless it is named here.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    recommended: Recommended | None = None
+    disallowed: Disallowed | None = None
+    purchase_plan: PurchasePlan | None = None
+    end_of_life_date: datetime | None = None
+    description: Annotated[str, Field(max_length=1024)] | None = None
+    eula: Annotated[str, Field(max_length=1024)] | None = None
+    privacy_statement_uri: Annotated[str, Field(max_length=1024)] | None = None
+    release_note_uri: Annotated[str, Field(max_length=1024)] | None = None
+    tags: Tags = {}
+    adoption_policy: AdoptionPolicy = "Refuse"
+    deletion_policy: DeletionPolicy = "Delete"
+
+
+class DefinitionStatus(Status):
+    """Observed state of an image definition.
+
+    Attributes:
+        versions: Number of versions that Azure has under the definition.
+        latest_version: What ``latest`` resolves to.
+    """
+
+    versions: int | None = None
+    latest_version: str | None = None
+
+
+class GalleryImageDefinition(Resource):
+    """An image definition."""
+
+    kind_name: ClassVar[str] = "GalleryImageDefinition"
+    plural: ClassVar[str] = "galleryimagedefinitions"
+    short_name: ClassVar[str] = "gid"
+    description: ClassVar[str] = (
+        "An image definition in an Azure Compute Gallery: what all its versions have in common."
+    )
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("OS State", ".spec.osState"),
+        Column("Gen", ".spec.hyperVGeneration"),
+        Column("Arch", ".spec.architecture"),
+        Column("Latest", ".status.latestVersion"),
+        Column("Versions", ".status.versions", type="integer"),
+        READY_COLUMN,
+        MESSAGE_COLUMN,
+        AGE_COLUMN,
+    )
+    root_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.spec.imageDefinitionName) || self.metadata.name.size() <= 80",
+            "an image definition's name in Azure has at most 80 characters: set spec.imageDefinitionName",
+        ),
+    )
+
+    spec: DefinitionSpec
+    status: DefinitionStatus = DefinitionStatus()
+
+    @property
+    def definition_name(self) -> str:
+        """Name in Azure."""
+        return self.spec.image_definition_name or self.metadata.name

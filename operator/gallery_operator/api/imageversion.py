@@ -1,0 +1,246 @@
+"""``ImageVersion``: one version of an image definition."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from gallery_operator.api.meta import (
+    AGE_COLUMN,
+    READY_COLUMN,
+    AdoptionPolicy,
+    ApiModel,
+    Column,
+    DeletionPolicy,
+    LocalRef,
+    Region,
+    Resource,
+    ResourceIdText,
+    Rule,
+    Status,
+    Tags,
+    exactly_one,
+    immutable,
+)
+
+_SOURCES = ("vhdImportRef", "blob", "diskId", "snapshotId")
+_NEW = "Azure does not allow it; make a new version"
+HostCaching = Literal["None", "ReadOnly", "ReadWrite"]
+StorageAccountType = Literal["Standard_LRS", "Standard_ZRS", "Premium_LRS", "PremiumV2_LRS"]
+
+
+class BlobSource(ApiModel):
+    """A fixed VHD in a page blob."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!self.uri.contains('?')",
+            "uri must not contain a query: a SAS is a secret and is not needed here",
+            ".uri",
+        ),
+    )
+
+    storage_account_id: ResourceIdText
+    uri: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://.+")]
+
+
+class OsDiskSource(ApiModel):
+    """Where the OS disk comes from."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one(_SOURCES, "set exactly one of vhdImportRef, blob, diskId and snapshotId for the OS disk"),
+    )
+
+    vhd_import_ref: LocalRef | None = None
+    blob: BlobSource | None = None
+    disk_id: ResourceIdText | None = None
+    snapshot_id: ResourceIdText | None = None
+    host_caching: HostCaching | None = None
+
+
+class DataDiskSource(ApiModel):
+    """Where a data disk comes from."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one(_SOURCES, "set exactly one of vhdImportRef, blob, diskId and snapshotId for each data disk"),
+    )
+
+    lun: Annotated[int, Field(ge=0, le=63, description="Logical unit number, unique within the version.")]
+    vhd_import_ref: LocalRef | None = None
+    blob: BlobSource | None = None
+    disk_id: ResourceIdText | None = None
+    snapshot_id: ResourceIdText | None = None
+    host_caching: HostCaching | None = None
+
+
+class VersionSource(ApiModel):
+    """The disks of the version."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.dataDisks) || self.dataDisks.all(a, self.dataDisks.exists_one(b, b.lun == a.lun))",
+            "two data disks have the same lun: each needs its own",
+            ".dataDisks",
+        ),
+    )
+
+    os_disk: OsDiskSource
+    data_disks: Annotated[tuple[DataDiskSource, ...], Field(max_length=64)] = ()
+
+
+class TargetRegion(ApiModel):
+    """A region that the version is replicated to."""
+
+    name: Region
+    regional_replica_count: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100,
+            description="Replicas in this region, 1 to 100; more of them serve more deployments at once.",
+        ),
+    ] = 1
+    storage_account_type: Annotated[
+        StorageAccountType,
+        Field(description="Storage of the replicas; it cannot be changed for a region that exists."),
+    ] = "Standard_LRS"
+    exclude_from_latest: bool | None = None
+
+
+class SafetyProfile(ApiModel):
+    """What may be deleted."""
+
+    allow_deletion_of_replicated_locations: Annotated[
+        bool, Field(description="Regions may be removed from the version; Azure's own default is false.")
+    ] = True
+    block_deletion_before_end_of_life: bool | None = None
+
+
+class ImageVersionSpec(ApiModel):
+    """Desired state of an image version."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        immutable("definitionRef", "make a new ImageVersion"),
+        immutable("version", "make a new ImageVersion"),
+        immutable("source", _NEW),
+        immutable("replicationMode", _NEW),
+        Rule(
+            "self.version.split('.').all(part, part.size() <= 10 && int(part) <= 2147483647)",
+            "version must be Major.Minor.Patch, each a number of at most 2147483647",
+            ".version",
+        ),
+        Rule(
+            "self.targetRegions.all(a, self.targetRegions.exists_one(b, "
+            "b.name.lowerAscii().replace(' ', '') == a.name.lowerAscii().replace(' ', '')))",
+            "targetRegions names a region twice: name each once, with its regionalReplicaCount",
+            ".targetRegions",
+        ),
+        Rule(
+            "self.replicationMode != 'Shallow' || (self.targetRegions.size() == 1 && "
+            "self.targetRegions[0].regionalReplicaCount == 1)",
+            "replicationMode Shallow allows one region with one replica: use Full, or name one region with regionalReplicaCount 1",
+        ),
+        Rule(
+            "self.targetRegions.all(now, oldSelf.targetRegions.all(old, "
+            "old.name.lowerAscii().replace(' ', '') != now.name.lowerAscii().replace(' ', '') || "
+            "old.storageAccountType == now.storageAccountType))",
+            "storageAccountType of a region cannot be changed: remove the region, wait until it is gone, and add it again",
+            ".targetRegions",
+        ),
+        Rule(
+            "!has(self.safetyProfile) || !has(self.safetyProfile.blockDeletionBeforeEndOfLife) || "
+            "!self.safetyProfile.blockDeletionBeforeEndOfLife || has(self.endOfLifeDate)",
+            "blockDeletionBeforeEndOfLife needs endOfLifeDate",
+        ),
+    )
+
+    definition_ref: Annotated[
+        LocalRef, Field(description="Definition (of this namespace) that the version belongs to.")
+    ]
+    version: Annotated[
+        str,
+        Field(
+            min_length=5,
+            max_length=32,
+            pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$",
+            description="`Major.Minor.Patch`, each an int32.",
+        ),
+    ]
+    source: VersionSource
+    target_regions: Annotated[tuple[TargetRegion, ...], Field(min_length=1, max_length=100)]
+    replication_mode: Annotated[
+        Literal["Full", "Shallow"],
+        Field(description="Shallow is quick and for tests: one region, one replica, disks up to 32 TiB."),
+    ] = "Full"
+    exclude_from_latest: bool = False
+    end_of_life_date: datetime | None = None
+    safety_profile: SafetyProfile = SafetyProfile()
+    ready_policy: Annotated[
+        Literal["AllRegions", "AnyRegion", "HomeRegion"],
+        Field(
+            description="When the version counts as Ready: replicated to all regions, to any, or to the home region."
+        ),
+    ] = "AllRegions"
+    tags: Tags = {}
+    adoption_policy: AdoptionPolicy = "Refuse"
+    deletion_policy: DeletionPolicy = "Delete"
+
+
+class RegionStatus(ApiModel):
+    """Replication to a region.
+
+    Attributes:
+        state: ``Pending``, ``Replicating``, ``Completed``, ``Failed``, ``Removing`` or ``Unknown``.
+        progress: Percent.
+        replicas: Replicas asked for.
+        repairs: How often the region was taken out and added again after a failure.
+    """
+
+    name: str
+    state: str
+    progress: int | None = None
+    replicas: int | None = None
+    details: str | None = None
+    repairs: int | None = None
+
+
+class PolicyViolation(ApiModel):
+    """A policy violation that Azure reports."""
+
+    category: str
+    details: str | None = None
+
+
+class ImageVersionStatus(Status):
+    """Observed state of a version."""
+
+    regions: Annotated[
+        tuple[RegionStatus, ...],
+        Field(
+            max_length=256,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    regions_ready: str | None = None
+    published_date: datetime | None = None
+    policy_violations: Annotated[tuple[PolicyViolation, ...], Field(max_length=64)] = ()
+
+
+class ImageVersion(Resource):
+    """One version of an image definition."""
+
+    kind_name: ClassVar[str] = "ImageVersion"
+    plural: ClassVar[str] = "imageversions"
+    short_name: ClassVar[str] = "imgv"
+    description: ClassVar[str] = "One version of an image definition, replicated to regions."
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("Version", ".spec.version"),
+        Column("Regions", ".status.regionsReady"),
+        Column("State", ".status.provisioningState"),
+        READY_COLUMN,
+        Column("Message", '.status.conditions[?(@.type=="Ready")].message'),
+        AGE_COLUMN,
+    )
+
+    spec: ImageVersionSpec
+    status: ImageVersionStatus = ImageVersionStatus()

@@ -1,0 +1,241 @@
+"""What all kinds share: base models, metadata, conditions, policies, rules.
+
+Rules are CEL expressions that the API server evaluates (``x-kubernetes-validations``); each has a message that
+says what to write instead. Field names are ARM's wherever the meaning is the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+GROUP = "gallery-operator.dev"
+VERSION = "v1alpha1"
+FINALIZER = f"{GROUP}/finalizer"
+
+
+class ApiModel(BaseModel):
+    """Base of everything in a custom resource: camelCase on the wire, frozen in memory.
+
+    Unknown fields are ignored: the API server has pruned them already, and a newer CRD may know more.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    rules: ClassVar[tuple["Rule", ...]] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form with camelCase names; fields that are None are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A CEL rule of a model (``x-kubernetes-validations``).
+
+    Attributes:
+        rule: CEL expression over ``self`` (and ``oldSelf`` for a transition rule).
+        message: Sentence shown by ``kubectl apply`` when the rule is broken.
+        field_path: Path of the field to name, relative to the model (``.version``), or None.
+    """
+
+    rule: str
+    message: str
+    field_path: str | None = None
+
+    def to_schema(self) -> dict[str, str]:
+        """Return the rule as an item of ``x-kubernetes-validations``."""
+        result = {"rule": self.rule, "message": self.message}
+        if self.field_path is not None:
+            result["fieldPath"] = self.field_path
+        return result
+
+
+def exactly_one(fields: Sequence[str], message: str) -> Rule:
+    """Return a rule: exactly one of the fields is set."""
+    return Rule("[" + ", ".join(f"has(self.{name})" for name in fields) + "].filter(x, x).size() == 1", message)
+
+
+def at_most_one(fields: Sequence[str], message: str) -> Rule:
+    """Return a rule: at most one of the fields is set."""
+    return Rule("[" + ", ".join(f"has(self.{name})" for name in fields) + "].filter(x, x).size() <= 1", message)
+
+
+def immutable(field: str, why: str) -> Rule:
+    """Return a rule: a field, once the object exists, is neither changed nor added nor removed.
+
+    Args:
+        field: Name of the field in JSON.
+        why: What to do instead, as a clause: the message reads ``<field> cannot be changed: <why>``.
+    """
+    return Rule(
+        f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+        f"{field} cannot be changed: {why}",
+        f".{field}" if not field.startswith("_") else None,
+    )
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of ``kubectl get``.
+
+    Attributes:
+        name: Heading.
+        path: JSONPath into the object.
+        type: ``string``, ``integer`` or ``date``.
+        priority: 0: always shown; 1: with ``-o wide``.
+        description: Shown by ``kubectl explain``-like tools.
+    """
+
+    name: str
+    path: str
+    type: str = "string"
+    priority: int = 0
+    description: str = ""
+
+
+READY_COLUMN = Column("Ready", '.status.conditions[?(@.type=="Ready")].status')
+MESSAGE_COLUMN = Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1)
+AGE_COLUMN = Column("Age", ".metadata.creationTimestamp", type="date")
+
+DeletionPolicy = Annotated[
+    Literal["Delete", "Retain"],
+    Field(
+        description="What happens in Azure when this object is deleted: Delete removes what it made, Retain leaves it."
+    ),
+]
+AdoptionPolicy = Annotated[
+    Literal["Refuse", "Adopt"],
+    Field(
+        description="What to do when the resource exists in Azure and nothing says that it is ours: "
+        "Refuse leaves it untouched and says so, Adopt takes it over."
+    ),
+]
+Tags = Annotated[
+    dict[str, Annotated[str, Field(max_length=256)]],
+    Field(description="Tags of the Azure resource; the operator adds its own ownership tags.", max_length=40),
+]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+SecretKeyName = Annotated[str, Field(min_length=1, max_length=253)]
+Region = Annotated[
+    str,
+    Field(min_length=1, max_length=64, description="Azure region, as `westeurope` or as `West Europe`."),
+]
+ResourceIdText = Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^/subscriptions/.+")]
+ResourceGroupName = Annotated[str, Field(min_length=1, max_length=90, pattern=r"^[-\w._()]*[-\w_()]$")]
+SubscriptionId = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
+        max_length=36,
+        description="Subscription; default: the one named by the credential.",
+    ),
+]
+
+
+class LocalRef(ApiModel):
+    """A reference to an object in the same namespace."""
+
+    name: ObjectName
+
+
+class Condition(ApiModel):
+    """A condition in the Kubernetes sense (KEP-1623).
+
+    ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True (the kstatus convention).
+    """
+
+    type: Annotated[str, Field(max_length=316)]
+    status: Literal["True", "False", "Unknown"]
+    reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
+    message: Annotated[str, Field(max_length=32768)] = ""
+    last_transition_time: datetime
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+
+
+class Status(ApiModel):
+    """What every kind reports.
+
+    Attributes:
+        observed_generation: ``metadata.generation`` that this status describes.
+        conditions: One per type.
+        resource_id: ARM id of the resource in Azure.
+        provisioning_state: ARM ``provisioningState``.
+    """
+
+    observed_generation: int | None = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+            max_length=16,
+        ),
+    ] = ()
+    resource_id: str | None = None
+    provisioning_state: str | None = None
+
+
+class OwnerReference(ApiModel):
+    """An entry of ``metadata.ownerReferences``."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+
+
+class Metadata(ApiModel):
+    """The part of ``metadata`` that the operator reads."""
+
+    name: str
+    namespace: str
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    finalizers: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: tuple[OwnerReference, ...] = ()
+
+
+class Resource(ApiModel):
+    """Base of the four kinds.
+
+    Attributes:
+        kind: ``kind`` in JSON, set by each subclass.
+        plural: Path segment of the REST endpoint.
+        short_name: Short name for ``kubectl``.
+        columns: Columns of ``kubectl get``.
+        root_rules: CEL rules over the whole object (they may look at ``self.metadata.name``).
+    """
+
+    kind_name: ClassVar[str]
+    plural: ClassVar[str]
+    short_name: ClassVar[str]
+    description: ClassVar[str]
+    columns: ClassVar[tuple[Column, ...]]
+    root_rules: ClassVar[tuple[Rule, ...]] = ()
+
+    metadata: Metadata
+    spec: ApiModel
+    status: Status
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @classmethod
+    def from_wire(cls, body: Mapping[str, JsonValue]) -> "Resource":
+        """Parse an object as the API server returned it.
+
+        Raises:
+            pydantic.ValidationError: The object does not fit the model (for example it was stored under an older CRD).
+        """
+        return cls.model_validate(body)

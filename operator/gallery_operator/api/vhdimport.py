@@ -1,0 +1,377 @@
+"""``VhdImport``: one disk brought into Azure."""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from gallery_operator.api.meta import (
+    AGE_COLUMN,
+    MESSAGE_COLUMN,
+    READY_COLUMN,
+    ApiModel,
+    Column,
+    DeletionPolicy,
+    LocalRef,
+    Region,
+    Resource,
+    ResourceGroupName,
+    ResourceIdText,
+    Rule,
+    Status,
+    SubscriptionId,
+    Tags,
+    at_most_one,
+    exactly_one,
+    immutable,
+)
+
+Checksum = Annotated[
+    str,
+    Field(
+        pattern=r"^(sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128})$",
+        max_length=135,
+        description="`sha256:<hex>` or `sha512:<hex>` of the file as served, before decompression.",
+    ),
+]
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$", max_length=32)]
+
+
+class UrlDisk(ApiModel):
+    """A disk at a URL."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.url.matches('^https?://[^/?#]+')",
+            "url must be an absolute http or https URL",
+            ".url",
+        ),
+        Rule(
+            "!self.url.matches('^[a-zA-Z]+://[^/?#]*@')",
+            "url must not contain user info: give credentials as request headers in a Secret (headersSecretRef)",
+            ".url",
+        ),
+        Rule(
+            "!self.url.matches('[?&]([sS][iI][gG]|X-Amz-Signature|X-Goog-Signature)=')",
+            "url must not contain a signature (a SAS is a secret): use a URL without one, or headers in a Secret (headersSecretRef)",
+            ".url",
+        ),
+    )
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+    checksum: Checksum | None = None
+    headers_secret_ref: (
+        Annotated[
+            LocalRef,
+            Field(
+                description="Secret of this namespace; each key is the name of a request header, each value its value."
+            ),
+        ]
+        | None
+    ) = None
+    ca_bundle_ref: (
+        Annotated[
+            LocalRef,
+            Field(description="ConfigMap of this namespace with PEM certificates under the key `ca.crt`."),
+        ]
+        | None
+    ) = None
+
+
+class PvcDisk(ApiModel):
+    """A disk on a PersistentVolumeClaim of this namespace."""
+
+    claim_name: Annotated[str, Field(min_length=1, max_length=253)]
+    path: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=1024,
+                description="File on the claim, relative to its root; left out for a block-mode claim, which is the disk itself.",
+            ),
+        ]
+        | None
+    ) = None
+    checksum: Checksum | None = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.path) || !(self.path.startsWith('/') || self.path.split('/').exists(part, part == '..'))",
+            "path must be relative to the claim's root and must not contain '..'",
+            ".path",
+        ),
+    )
+
+
+class DiskSource(ApiModel):
+    """Where the disk comes from."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one(("url", "pvc"), "set exactly one of source.url and source.pvc"),)
+
+    url: UrlDisk | None = None
+    pvc: PvcDisk | None = None
+    format: (
+        Annotated[
+            Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"],
+            Field(description="Format of the disk; default: recognised from its first bytes."),
+        ]
+        | None
+    ) = None
+
+
+class Profile(ApiModel):
+    """What the image is, where no definition says so."""
+
+    os_state: Literal["Generalized", "Specialized"] = "Generalized"
+    hyper_v_generation: Literal["V1", "V2"] = "V2"
+    architecture: Literal["x64", "Arm64"] = "x64"
+
+
+class Prerequisites(ApiModel):
+    """How the checks of the guest are judged."""
+
+    policy: Annotated[
+        Literal["Enforce", "Warn"],
+        Field(description="Enforce: a disk with an error finding is not uploaded. Warn: it is, and status tells."),
+    ] = "Enforce"
+    level: Annotated[
+        Literal["Default", "Strict"],
+        Field(description="Default: what Azure needs. Strict: what marketplace certification asks, too."),
+    ] = "Default"
+    on_unknown: Annotated[
+        Literal["Block", "Allow"],
+        Field(description="What to do when a check that could be an error could not be decided."),
+    ] = "Block"
+    ignore: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}[0-9]{3}$", max_length=6)], ...],
+        Field(max_length=64, description="Ids of checks not to heed, for example `NET003`."),
+    ] = ()
+
+
+class PageBlob(ApiModel):
+    """A page blob in a storage account."""
+
+    storage_account_id: Annotated[
+        ResourceIdText,
+        Field(
+            description="ARM id of the storage account.",
+            pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Storage/storageAccounts/[^/]+$",
+        ),
+    ]
+    container: Annotated[str, Field(min_length=3, max_length=63, pattern=r"^(\$root|[a-z0-9]([a-z0-9-]*[a-z0-9])?)$")]
+    blob_name: (
+        Annotated[str, Field(min_length=1, max_length=1024, description="Default: `<name of the object>.vhd`.")] | None
+    ) = None
+
+
+class ManagedDisk(ApiModel):
+    """A managed disk, filled by direct upload."""
+
+    subscription_id: SubscriptionId | None = None
+    resource_group: ResourceGroupName
+    location: Region
+    disk_name: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=80,
+                pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$",
+                description="Default: the object's name.",
+            ),
+        ]
+        | None
+    ) = None
+    sku: Literal["Standard_LRS", "StandardSSD_LRS", "Premium_LRS", "StandardSSD_ZRS", "Premium_ZRS"] = "Standard_LRS"
+    tags: Tags = {}
+
+
+class Destination(ApiModel):
+    """Where the disk ends."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one(
+            ("pageBlob", "managedDisk"),
+            "set exactly one of destination.pageBlob and destination.managedDisk; for the staging disk leave destination out",
+        ),
+    )
+
+    page_blob: PageBlob | None = None
+    managed_disk: ManagedDisk | None = None
+
+
+class Scratch(ApiModel):
+    """The temporary claim for download and conversion."""
+
+    storage_class_name: Annotated[str, Field(max_length=253)] | None = None
+    size: Annotated[Quantity, Field(description="Requested capacity; it bounds what a disk may grow to.")] = "64Gi"
+
+
+class JobOptions(ApiModel):
+    """Scheduling of the Job pods, in the words of a pod's spec."""
+
+    resources: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
+    node_selector: dict[str, str] = {}
+    tolerations: Annotated[
+        tuple[dict[str, Any], ...],
+        Field(
+            max_length=64,
+            json_schema_extra={"items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+        ),
+    ] = ()
+    affinity: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
+    retries: Annotated[int, Field(ge=0, le=20, description="How often a failed pod is started anew.")] = 3
+
+
+class VhdImportSpec(ApiModel):
+    """Desired state of an import."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        at_most_one(("definitionRef", "profile"), "set at most one of definitionRef and profile"),
+        Rule(
+            "has(self.destination) || has(self.definitionRef)",
+            "without a destination the disk goes to a staging disk beside the gallery: name the definition in definitionRef, "
+            "or set destination",
+        ),
+        immutable("source", "make a new VhdImport for another disk"),
+        immutable("definitionRef", "make a new VhdImport"),
+        immutable("profile", "make a new VhdImport"),
+        immutable("diskRole", "make a new VhdImport"),
+        immutable("destination", "make a new VhdImport"),
+    )
+
+    source: DiskSource
+    definition_ref: (
+        Annotated[
+            LocalRef,
+            Field(description="Definition that the disk is meant for; the disk is checked against it."),
+        ]
+        | None
+    ) = None
+    profile: Profile | None = None
+    disk_role: Annotated[
+        Literal["os", "data"],
+        Field(
+            description="`os`: a bootable disk, its guest is checked. `data`: a data disk, only its container is checked."
+        ),
+    ] = "os"
+    prerequisites: Prerequisites = Prerequisites()
+    destination: Destination | None = None
+    scratch: Scratch = Scratch()
+    job: JobOptions = JobOptions()
+    deletion_policy: DeletionPolicy = "Delete"
+
+
+class ImportProgress(ApiModel):
+    """How far the current phase is; bytes and bytes per second."""
+
+    bytes: int = 0
+    total_bytes: int | None = None
+    percent: int | None = None
+    percent_text: str | None = None
+    bytes_per_second: int | None = None
+    rate: str | None = None
+    estimated_completion: datetime | None = None
+    sent_bytes: int | None = None
+    skipped_bytes: int | None = None
+
+
+class ImportedDisk(ApiModel):
+    """What was learned about the disk; sizes in bytes."""
+
+    format: str | None = None
+    compression: str | None = None
+    virtual_size: int | None = None
+    size: str | None = None
+    data_bytes: int | None = None
+    sha256: str | None = None
+    distribution: str | None = None
+    architecture: str | None = None
+    in_place: bool | None = None
+
+
+class PrerequisiteFinding(ApiModel):
+    """A check that did not pass."""
+
+    id: str
+    severity: str
+    message: str
+    remedy: str | None = None
+
+
+class PrerequisitesStatus(ApiModel):
+    """Outcome of the checks."""
+
+    passed: int = 0
+    warnings: int = 0
+    failures: int = 0
+    unknown: int = 0
+    ignored: int = 0
+    summary: str | None = None
+    findings: Annotated[tuple[PrerequisiteFinding, ...], Field(max_length=256)] = ()
+    findings_omitted: int | None = None
+
+
+class ImportTarget(ApiModel):
+    """Where the disk is in Azure.
+
+    Attributes:
+        type: ``PageBlob`` or ``ManagedDisk``.
+        resource_id: ARM id of the disk, or of the storage account of a blob.
+        blob_url: URL of the blob, without a SAS.
+        location: Region of a disk.
+        staging: The disk is temporary: it goes when the version that uses it has succeeded.
+    """
+
+    type: Literal["PageBlob", "ManagedDisk"]
+    resource_id: str
+    blob_url: str | None = None
+    location: str | None = None
+    staging: bool = False
+
+
+class VhdImportStatus(Status):
+    """Observed state of an import.
+
+    Attributes:
+        prepared: Fingerprint of the settings that the finished prepare Job ran with.
+        attempts: Pods started for the current Job.
+        staging_released: The staging disk has been removed because a version has taken its content.
+    """
+
+    phase: (
+        Literal["Pending", "Preparing", "Checked", "Uploading", "Finalizing", "Succeeded", "Failed", "Deleting"] | None
+    ) = None
+    progress: ImportProgress | None = None
+    disk: ImportedDisk | None = None
+    prerequisites: PrerequisitesStatus | None = None
+    target: ImportTarget | None = None
+    prepared: str | None = None
+    uploaded: bool | None = None
+    sent_bytes: int | None = None
+    attempts: int | None = None
+    next_retry_time: datetime | None = None
+    staging_released: bool | None = None
+
+
+class VhdImport(Resource):
+    """One disk brought into Azure."""
+
+    kind_name: ClassVar[str] = "VhdImport"
+    plural: ClassVar[str] = "vhdimports"
+    short_name: ClassVar[str] = "vhdi"
+    description: ClassVar[str] = "One disk brought into Azure: fetched, checked, converted and uploaded as a fixed VHD."
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("Phase", ".status.phase"),
+        Column("Progress", ".status.progress.percentText"),
+        Column("Rate", ".status.progress.rate"),
+        Column("Size", ".status.disk.size"),
+        Column("Checks", ".status.prerequisites.summary"),
+        READY_COLUMN,
+        MESSAGE_COLUMN,
+        AGE_COLUMN,
+    )
+
+    spec: VhdImportSpec
+    status: VhdImportStatus = VhdImportStatus()
