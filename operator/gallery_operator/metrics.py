@@ -1,0 +1,53 @@
+"""Prometheus metrics of the operator. Every label is bounded: kinds, outcomes, operations, codes, regions.
+
+Object names are never labels; regions are (Azure has some sixty).
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PREFIX = "gallery_operator"
+
+RECONCILES = Counter(
+    f"{PREFIX}_reconcile_total",
+    "Reconciliations by kind and outcome (done, waiting, retry, stalled, error).",
+    ["kind", "outcome"],
+)
+RECONCILE_SECONDS = Histogram(
+    f"{PREFIX}_reconcile_duration_seconds",
+    "Duration of a reconciliation by kind.",
+    ["kind"],
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+)
+QUEUE_DEPTH = Gauge(f"{PREFIX}_queue_depth", "Keys that wait to be reconciled now, by kind.", ["kind"])
+QUEUE_OLDEST_SECONDS = Gauge(f"{PREFIX}_queue_oldest_seconds", "Age of the key that waits longest.")
+STATUS_WRITES = Counter(
+    f"{PREFIX}_kubernetes_writes_total", "Writes to the Kubernetes API by kind and verb.", ["kind", "verb"]
+)
+DRIFT_CORRECTIONS = Counter(
+    f"{PREFIX}_drift_corrections_total", "Differences between spec and Azure that were corrected, by kind.", ["kind"]
+)
+EVENTS = Counter(f"{PREFIX}_events_total", "Events posted, by type.", ["type"])
+OBJECTS = Gauge(f"{PREFIX}_objects", "Objects by kind and readiness (ready, progressing, stalled).", ["kind", "state"])
+
+AZURE_REQUESTS = Counter(
+    f"{PREFIX}_azure_requests_total", "Requests to Azure by operation and answer.", ["operation", "code"]
+)
+AZURE_THROTTLE_SECONDS = Counter(
+    f"{PREFIX}_azure_throttle_wait_seconds_total",
+    "Seconds that requests waited, by our own limiter or because Azure asked to.",
+    ["operation"],
+)
+
+IMPORTS = Gauge(f"{PREFIX}_imports", "VhdImports by phase.", ["phase"])
+IMPORT_BYTES_UPLOADED = Counter(f"{PREFIX}_import_uploaded_bytes_total", "Bytes sent to Azure by finished upload pods.")
+IMPORT_BYTES_SKIPPED = Counter(f"{PREFIX}_import_skipped_bytes_total", "Zero bytes that need not be sent.")
+IMPORT_FAILURES = Counter(f"{PREFIX}_import_failures_total", "Failed import pods by job and code.", ["job", "code"])
+PREREQUISITE_FINDINGS = Counter(
+    f"{PREFIX}_prerequisite_findings_total", "Findings of finished checks by id and severity.", ["check", "severity"]
+)
+VERSIONS = Gauge(f"{PREFIX}_versions", "ImageVersions by provisioning state.", ["state"])
+REGIONS = Gauge(f"{PREFIX}_regions", "Regions of versions by name and replication state.", ["region", "state"])
+REGION_REPAIRS = Counter(
+    f"{PREFIX}_region_repairs_total", "Regions taken out and added again after a failure.", ["region"]
+)
+LEADER = Gauge(f"{PREFIX}_leader", "1 while this process holds the lease.")

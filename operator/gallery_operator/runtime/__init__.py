@@ -1,0 +1,1 @@
+"""Running the operator: work queue, leader election, health, events."""
