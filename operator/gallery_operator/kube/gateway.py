@@ -1,0 +1,232 @@
+"""Requests to the Kubernetes API, in plain dictionaries.
+
+The official client brings connection, TLS, credentials and token refresh; its models are not used: custom resources
+have none, and dictionaries of the wire keep fields that the client's version does not know.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from gallery_operator import __version__, metrics
+from gallery_operator.kube.errors import KubeError, KubeReason, from_status
+from gallery_operator.kube.paths import path_of
+
+Body = dict[str, Any]
+_TIMEOUT_SECONDS = 30.0
+_MERGE_PATCH = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
+
+
+class KubeGateway:
+    """A client for the kinds of ``paths.py``.
+
+    Use it as an asynchronous context manager; it belongs to the event loop it was opened in.
+    """
+
+    def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
+        """Remember where to connect to.
+
+        Args:
+            kubeconfig: Path of a kubeconfig; None: the pod's service account, else the default kubeconfig.
+            context: Context in it; None: its current one.
+        """
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._client: client.ApiClient | None = None
+
+    async def __aenter__(self) -> Self:
+        """Load credentials and open the connection pool.
+
+        Raises:
+            KubeError: There is neither a service account nor a usable kubeconfig.
+        """
+        settings = client.Configuration()
+        try:
+            if self._kubeconfig is not None:
+                await config.load_kube_config(self._kubeconfig, self._context, client_configuration=settings)
+            else:
+                try:
+                    config.load_incluster_config(client_configuration=settings)
+                except config.ConfigException:
+                    await config.load_kube_config(context=self._context, client_configuration=settings)
+        except config.ConfigException as error:
+            raise KubeError(KubeReason.FORBIDDEN, f"no way to reach a cluster: {error}") from error
+        settings.connection_pool_maxsize = 32
+        self._client = client.ApiClient(settings)
+        self._client.user_agent = f"gallery-operator/{__version__}"
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connection pool."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def get(self, kind: str, namespace: str, name: str) -> Body | None:
+        """Return an object, live, or None when it does not exist.
+
+        Raises:
+            KubeError: Any other failure.
+        """
+        try:
+            return await self._request("GET", path_of(kind).item(namespace, name), f"read {kind} {namespace}/{name}")
+        except KubeError as error:
+            if error.reason is KubeReason.NOT_FOUND:
+                return None
+            raise
+
+    async def list(self, kind: str, namespace: str | None = None, selector: str | None = None) -> list[Body]:
+        """Return all objects of a kind, in one namespace or in all, in pages of 500.
+
+        Args:
+            kind: Kind.
+            namespace: Namespace; None: all.
+            selector: Label selector.
+
+        Raises:
+            KubeError: The list could not be read whole.
+        """
+        items: list[Body] = []
+        token = ""
+        while True:
+            query = [("limit", "500")]
+            if selector:
+                query.append(("labelSelector", selector))
+            if token:
+                query.append(("continue", token))
+            where = namespace or "all namespaces"
+            page = await self._request(
+                "GET", path_of(kind).collection(namespace), f"list {kind} in {where}", query=query
+            )
+            for item in page.get("items") or []:
+                item.setdefault("kind", kind)
+                items.append(item)
+            token = page.get("metadata", {}).get("continue") or ""
+            if not token:
+                return items
+
+    async def create(self, kind: str, body: Mapping[str, Any]) -> Body:
+        """Create an object.
+
+        Raises:
+            KubeError: ``ALREADY_EXISTS`` among others.
+        """
+        path = path_of(kind)
+        meta = body["metadata"]
+        whole = {"apiVersion": path.api_version, "kind": kind, **body}
+        what = f"create {kind} {meta['namespace']}/{meta.get('name') or meta.get('generateName')}"
+        created = await self._request("POST", path.collection(meta["namespace"]), what, body=whole)
+        metrics.STATUS_WRITES.labels(kind=kind, verb="create").inc()
+        return created
+
+    async def replace(self, kind: str, body: Mapping[str, Any]) -> Body:
+        """Replace an object; with ``metadata.resourceVersion`` only if it has not changed since.
+
+        Raises:
+            KubeError: ``CONFLICT`` when it has.
+        """
+        path = path_of(kind)
+        meta = body["metadata"]
+        whole = {"apiVersion": path.api_version, "kind": kind, **body}
+        what = f"update {kind} {meta['namespace']}/{meta['name']}"
+        replaced = await self._request("PUT", path.item(meta["namespace"], meta["name"]), what, body=whole)
+        metrics.STATUS_WRITES.labels(kind=kind, verb="update").inc()
+        return replaced
+
+    async def merge_patch(self, kind: str, namespace: str, name: str, patch: Mapping[str, Any]) -> Body:
+        """Apply a JSON merge patch to an object."""
+        return await self._patch(kind, namespace, name, dict(patch), _MERGE_PATCH, "")
+
+    async def json_patch(self, kind: str, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> Body:
+        """Apply a JSON patch to an object.
+
+        Raises:
+            KubeError: ``CONFLICT`` when a ``test`` in it fails.
+        """
+        return await self._patch(kind, namespace, name, [dict(each) for each in operations], _JSON_PATCH, "")
+
+    async def patch_status(self, kind: str, namespace: str, name: str, patch: Mapping[str, Any]) -> Body:
+        """Apply a JSON merge patch to the ``status`` subresource; returns the whole object as the server has it."""
+        return await self._patch(kind, namespace, name, dict(patch), _MERGE_PATCH, "/status")
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str | None = None) -> bool:
+        """Delete an object and its dependents, in the background.
+
+        Args:
+            kind: Kind.
+            namespace: Namespace.
+            name: Name.
+            uid: Delete only this very object, not one that took its name.
+
+        Returns:
+            False when it did not exist (or another one has its name).
+        """
+        options: Body = {"propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._request(
+                "DELETE", path_of(kind).item(namespace, name), f"delete {kind} {namespace}/{name}", body=options
+            )
+        except KubeError as error:
+            if error.reason is KubeReason.NOT_FOUND or (uid is not None and error.reason is KubeReason.CONFLICT):
+                return False
+            raise
+        metrics.STATUS_WRITES.labels(kind=kind, verb="delete").inc()
+        return True
+
+    async def raw(self, path: str) -> Body:
+        """Return the JSON document at a path, for example discovery documents."""
+        return await self._request("GET", path, f"read {path}")
+
+    async def _patch(self, kind: str, namespace: str, name: str, patch: object, content_type: str, sub: str) -> Body:
+        what = f"patch {kind} {namespace}/{name}{sub}"
+        patched = await self._request(
+            "PATCH", path_of(kind).item(namespace, name) + sub, what, body=patch, content_type=content_type
+        )
+        metrics.STATUS_WRITES.labels(kind=kind, verb="patch-status" if sub else "patch").inc()
+        return patched
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Body:
+        if self._client is None:
+            raise RuntimeError("the gateway is not open")
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        try:
+            verb, url, full_headers, data, _ = await self._client.param_serialize(
+                method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            answer = await self._client.call_api(verb, url, full_headers, data, _request_timeout=_TIMEOUT_SECONDS)
+            text = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, ssl.SSLError, OSError) as error:
+            raise KubeError(KubeReason.UNAVAILABLE, f"{what}: {type(error).__name__}: {error}") from error
+        try:
+            document = json.loads(text) if text else {}
+        except ValueError:
+            document = {}
+        if answer.status >= 400:
+            after = answer.headers.get("Retry-After")
+            raise from_status(
+                answer.status,
+                document if isinstance(document, dict) else {},
+                what,
+                float(after) if after and after.isdigit() else None,
+            )
+        return document if isinstance(document, dict) else {}
