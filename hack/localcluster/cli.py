@@ -1,0 +1,65 @@
+"""Command line of hack/cluster."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+
+from hack.localcluster import lifecycle
+from hack.localcluster.errors import ClusterError
+from hack.localcluster.instance import Instance
+from hack.localcluster.shell import say, step
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(prog="hack/cluster", description="A Kubernetes cluster on this machine.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start it, or make sure that it runs; prints its kubeconfig's path")
+    up.add_argument("--control-plane-only", action="store_true", help="etcd and API server, no node; needs no rights")
+    commands.add_parser("down", help="end it and remove everything of it")
+    commands.add_parser("kubeconfig", help="print the path of its kubeconfig")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        instance = Instance.from_environment()
+        return {"up": up, "down": down, "kubeconfig": kubeconfig}[options.command](instance, options)
+    except ClusterError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on from here, 'hack/cluster down' removes what there is")
+        return 130
+
+
+def up(instance: Instance, options: argparse.Namespace) -> int:
+    with instance.lock():
+        with step(f"control plane '{instance.name}' ready"):
+            lifecycle.up_control_plane(instance)
+    print(instance.kubeconfig)
+    return 0
+
+
+def down(instance: Instance, options: argparse.Namespace) -> int:
+    with instance.lock():
+        record = lifecycle.running(instance)
+        if record:
+            lifecycle.stop(record, gently=record.mode == lifecycle.CONTROL_PLANE)
+        shutil.rmtree(instance.state, ignore_errors=True)
+    return 0
+
+
+def kubeconfig(instance: Instance, options: argparse.Namespace) -> int:
+    if not instance.kubeconfig.exists():
+        raise ClusterError(f"there is no cluster '{instance.name}'; 'hack/cluster up' starts one")
+    print(instance.kubeconfig)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
