@@ -1,0 +1,399 @@
+"""The one table from Azure's error codes and texts to what they mean and what the user does next.
+
+Sources: recorded answers of the service, its published troubleshooting table for shared images, and issues that quote
+bodies; codes never seen in a body are left out, because an unknown code is retryable by its HTTP status anyway.
+"""
+
+import re
+from dataclasses import dataclass
+
+from gallery_operator.azure.error_kinds import ErrorKind
+
+K = ErrorKind
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an error means and what the user does next (one or two sentences)."""
+
+    kind: ErrorKind
+    next_step: str
+
+
+@dataclass(frozen=True)
+class TextRule:
+    """A meaning recognised by the text, for codes that say too little (``InvalidParameter``, ``BadRequest``)."""
+
+    pattern: re.Pattern[str]
+    meaning: Meaning
+
+
+_FIX_SPEC = "Correct the field that the message names; the operator tries again when the object changes."
+_WAIT = "Nothing to do: the operator tries again."
+_ROLE = (
+    "Give the client that the message names a role that allows this action on that scope or a parent of it; a new role "
+    "assignment takes up to 10 minutes."
+)
+_SECRET = "Create a new client secret and put it into the key AZURE_CLIENT_SECRET of the credential."  # noqa: S105
+_FEDERATION = (
+    "Create a federated credential on the identity for the operator's service account: issuer as the cluster's OIDC "
+    "issuer URL including a trailing slash, subject system:serviceaccount:<namespace>:<name>, audience "
+    "api://AzureADTokenExchange."
+)
+_IDENTITY = "Check AZURE_TENANT_ID and AZURE_CLIENT_ID of the credential."
+_SAS = (
+    "Check that the storage account allows this identity and this address: role Storage Blob Data Contributor, and "
+    "the account's network rules."
+)
+
+
+def _rows(kind: ErrorKind, next_step: str, *codes: str) -> dict[str, Meaning]:
+    return {code.lower(): Meaning(kind, next_step) for code in codes}
+
+
+CODES: dict[str, Meaning] = {
+    # --- not there --------------------------------------------------------------------------------------------
+    **_rows(K.NOT_FOUND, "Check the name; the operator looks again.", "ResourceNotFound", "NotFound", "BlobNotFound"),
+    **_rows(
+        K.DEPENDENCY,
+        "Create the resource group, or correct its name; the operator tries again.",
+        "ResourceGroupNotFound",
+    ),
+    **_rows(
+        K.DEPENDENCY,
+        "Wait for the parent resource, or create it; the operator tries again.",
+        "ParentResourceNotFound",
+    ),
+    **_rows(
+        K.DEPENDENCY,
+        "Replicate the source image to this region, or name another region.",
+        "GalleryImageNotFound",
+    ),
+    **_rows(K.DEPENDENCY, "Create the blob container; the operator never creates one.", "ContainerNotFound"),
+    **_rows(
+        K.DEPENDENCY,
+        "Check the id of the storage account; the operator tries again.",
+        "StorageAccountNotFound",
+    ),
+    **_rows(
+        K.FORBIDDEN,
+        "Check the subscription id, and that the identity has a role in that subscription.",
+        "SubscriptionNotFound",
+        "InvalidSubscriptionId",
+    ),
+    # --- parents and children -----------------------------------------------------------------------------------
+    **_rows(
+        K.DEPENDENTS,
+        "Delete the nested resources first; Azure may need 20 seconds to notice that they are gone.",
+        "CannotDeleteResource",
+    ),
+    **_rows(K.DEPENDENTS, "Delete the blob's snapshots first; the operator did not make them.", "SnapshotsPresent"),
+    # --- immutable ------------------------------------------------------------------------------------------------
+    **_rows(
+        K.INVALID,
+        "Azure does not let this property change: set it back, or make a new object with another name or version.",
+        "PropertyChangeNotAllowed",
+    ),
+    **_rows(
+        K.INVALID,
+        "Set blockDeletionBeforeEndOfLife to false, or move endOfLifeDate, and delete again.",
+        "DeleteGalleryImageVersionBlockedBeforeEndOfLife",
+    ),
+    # --- who asks -------------------------------------------------------------------------------------------------
+    **_rows(K.FORBIDDEN, _ROLE, "AuthorizationFailed", "LinkedAuthorizationFailed", "LinkedAccessCheckFailed"),
+    **_rows(
+        K.FORBIDDEN,
+        "Give the identity the role Storage Blob Data Contributor on the storage account or the container (and "
+        "Storage Blob Delegator on the account); a new role assignment takes up to 10 minutes.",
+        "AuthorizationPermissionMismatch",
+        "InsufficientAccountPermissions",
+    ),
+    **_rows(
+        K.FORBIDDEN,
+        "Allow the address of the cluster in the storage account's network rules, or use a private endpoint.",
+        "AuthorizationFailure",
+    ),
+    **_rows(
+        K.FORBIDDEN,
+        "Change the policy that the message names, ask for an exemption, or change the spec so that it complies.",
+        "RequestDisallowedByPolicy",
+        "RequestDisallowedByAzure",
+    ),
+    **_rows(K.FORBIDDEN, "Remove the lock that the message names.", "ScopeLocked"),
+    **_rows(K.FORBIDDEN, "Re-enable the subscription: Azure made it read-only.", "ReadOnlyDisabledSubscription"),
+    **_rows(
+        K.FORBIDDEN,
+        "Register the resource provider once: az provider register --namespace Microsoft.Compute (or the one that the "
+        "message names).",
+        "MissingSubscriptionRegistration",
+        "MissingRegistrationForLocation",
+    ),
+    **_rows(
+        K.FORBIDDEN,
+        "Remove the immutability policy or legal hold of the container, or use another container.",
+        "BlobImmutableDueToPolicy",
+    ),
+    **_rows(K.FORBIDDEN, "Enable the storage account.", "AccountIsDisabled"),
+    **_rows(
+        K.UNAUTHENTICATED,
+        "Check the tenant of the credential: the token is for another tenant than the subscription's.",
+        "InvalidAuthenticationTokenTenant",
+    ),
+    **_rows(
+        K.UNAUTHENTICATED,
+        "Check AZURE_RESOURCE_MANAGER_AUDIENCE and AZURE_AUTHORITY_HOST: Azure does not accept the token.",
+        "InvalidAuthenticationToken",
+        "InvalidAuthenticationTokenAudience",
+        "AuthenticationFailedInvalidHeader",
+    ),
+    **_rows(K.UNAUTHENTICATED, _WAIT, "ExpiredAuthenticationToken"),
+    **_rows(
+        K.UNAUTHENTICATED, _SAS, "AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"
+    ),
+    # --- Entra ID (documented AADSTS codes) -----------------------------------------------------------------------
+    **_rows(K.UNAUTHENTICATED, _SECRET, "AADSTS7000215", "AADSTS7000222", "AADSTS7000218"),
+    **_rows(K.UNAUTHENTICATED, _IDENTITY, "AADSTS700016", "AADSTS90002", "AADSTS900023", "AADSTS53003"),
+    **_rows(K.UNAUTHENTICATED, "Enable the application in Entra ID.", "AADSTS7000112"),
+    **_rows(
+        K.UNAUTHENTICATED, _FEDERATION, "AADSTS70021", "AADSTS700211", "AADSTS700212", "AADSTS700213", "AADSTS700214"
+    ),
+    **_rows(
+        K.UNAUTHENTICATED,
+        "Check that the projected service account token is renewed: the one that was sent has expired.",
+        "AADSTS700024",
+    ),
+    **_rows(
+        K.UNAUTHENTICATED,
+        "Register the certificate's public part with the application, and put the private part into the credential.",
+        "AADSTS700027",
+    ),
+    **_rows(
+        K.UNAUTHENTICATED,
+        "Check AZURE_RESOURCE_MANAGER_AUDIENCE: the tenant does not know that resource.",
+        "AADSTS500011",
+    ),
+    **_rows(K.RETRY, _WAIT, "AADSTS90033", "temporarily_unavailable"),
+    # --- what was asked -------------------------------------------------------------------------------------------
+    **_rows(
+        K.INVALID,
+        _FIX_SPEC,
+        "InvalidParameter",
+        "BadRequest",
+        "InvalidRequestContent",
+        "InvalidRequestFormat",
+        "InvalidResourceName",
+        "InvalidResource",
+        "LocationRequired",
+        "PropertyNotSettable",
+        "InvalidInput",
+        "InvalidUri",
+    ),
+    **_rows(
+        K.INVALID,
+        "Name a region where the service offers this, and the same region as the existing resource has.",
+        "LocationNotAvailableForResourceType",
+        "InvalidResourceLocation",
+        "InvalidLocation",
+        "InvalidResourceGroupLocation",
+        "SkuNotAvailable",
+        "NotAvailableForSubscription",
+    ),
+    **_rows(
+        K.INVALID,
+        "Upload a fixed VHD whose virtual size is a whole number of MiB and whose last 512 bytes are its footer.",
+        "InvalidVhd",
+    ),
+    **_rows(
+        K.INVALID,
+        "This cloud does not know the resource type or API version; use a version of the operator made for it.",
+        "InvalidResourceType",
+        "NoRegisteredProviderFound",
+        "InvalidApiVersionParameter",
+        "InvalidResourceNamespace",
+    ),
+    **_rows(
+        K.INVALID,
+        "Set GALLERY_OPERATOR_STORAGE_API_VERSION to a version that the storage service knows.",
+        "InvalidHeaderValue",
+        "FeatureVersionMismatch",
+        "UnsupportedHeader",
+    ),
+    **_rows(
+        K.INVALID,
+        "Name another blob or remove the existing one: it is not a page blob.",
+        "InvalidBlobType",
+        "BlobTypeNotSupported",
+    ),
+    **_rows(
+        K.INVALID,
+        "Use a storage account that allows page blobs (general purpose, without hierarchical namespace).",
+        "PageBlobsNotSupported",
+        "UnsupportedOperation",
+    ),
+    # --- at the same time -----------------------------------------------------------------------------------------
+    **_rows(
+        K.CONFLICT,
+        _WAIT,
+        "Conflict",
+        "AnotherOperationInProgress",
+        "OperationPreempted",
+        "OperationNotAllowed",
+        "ResourceGroupBeingDeleted",
+        "ContainerBeingDeleted",
+        "AccountBeingCreated",
+        "ConcurrentUpdateError",
+        "LeaseAlreadyPresent",
+        "LeaseIdMissing",
+        "LeaseIdMismatchWithBlobOperation",
+        "PendingCopyOperation",
+        "Canceled",
+    ),
+    **_rows(
+        K.INVALID,
+        "Choose another name, or remove or adopt the existing one.",
+        "RoleAssignmentExists",
+    ),
+    # --- limits ---------------------------------------------------------------------------------------------------
+    **_rows(
+        K.QUOTA,
+        "Ask Azure for a higher quota, or delete what is no longer used; the operator tries again.",
+        "QuotaExceeded",
+        "ResourceQuotaExceeded",
+        "ResourceCountExceedsLimit",
+    ),
+    **_rows(
+        K.THROTTLED,
+        "Nothing to do: the operator waits as long as Azure asks.",
+        "TooManyRequests",
+        "SubscriptionRequestsThrottled",
+        "ResourceRequestsThrottled",
+        "ServerBusy",
+        "AccountLimitExceeded",
+    ),
+    # --- Azure's own trouble --------------------------------------------------------------------------------------
+    **_rows(
+        K.RETRY,
+        _WAIT,
+        "InternalServerError",
+        "InternalError",
+        "InternalExecutionError",
+        "InternalOperationError",
+        "ServerTimeout",
+        "ServiceUnavailable",
+        "GatewayTimeout",
+        "RetryableError",
+        "OperationTimedOut",
+        "AllocationFailed",
+        "SharedGalleryRetryableError",
+    ),
+}
+"""Lower-case code to meaning. Azure spells a code the same everywhere, but comparing without case costs nothing."""
+
+VAGUE_CODES = frozenset(
+    {
+        "invalidparameter",
+        "badrequest",
+        "conflict",
+        "operationnotallowed",
+        "invalidrequestcontent",
+        "canceled",
+        "notfound",
+    }
+)
+"""Codes used for many things: the text decides first, a more telling nested code second."""
+
+
+def _text(pattern: str, kind: ErrorKind, next_step: str) -> TextRule:
+    return TextRule(re.compile(pattern, re.IGNORECASE), Meaning(kind, next_step))
+
+
+TEXTS: tuple[TextRule, ...] = (
+    _text(r"too many requests", K.THROTTLED, "Nothing to do: the operator waits and tries again."),
+    _text(
+        r"before nested resources are deleted|while nested resources exist",
+        K.DEPENDENTS,
+        "Delete the nested resources first; Azure may need 20 seconds to notice that they are gone.",
+    ),
+    _text(r"marked for deletion", K.CONFLICT, "Wait until the resource is gone; the operator then makes it anew."),
+    _text(
+        r"DeleteGalleryImageVersionBlockedBeforeEndOfLife|blockDeletionBeforeEndOfLife",
+        K.INVALID,
+        "Set blockDeletionBeforeEndOfLife to false, or move endOfLifeDate, and delete again.",
+    ),
+    _text(
+        r"Please check source exists|storage account .* (?:was|is) not found|Parent resource .* not found",
+        K.DEPENDENCY,
+        "Create the source, in the same region as the image version, or correct its id; the operator tries again.",
+    ),
+    _text(
+        r"\bquota\b|exceeding approved|limit .* (?:has been )?reached",
+        K.QUOTA,
+        "Ask Azure for a higher quota, or delete what is no longer used; the operator tries again.",
+    ),
+    _text(
+        r"cookie value in VHD footer|unsupported virtual size|must be a multiple of MiB",
+        K.INVALID,
+        "Upload a fixed VHD whose virtual size is a whole number of MiB and whose last 512 bytes are its footer.",
+    ),
+    _text(
+        r"exceeds the max(?:imum)? size",
+        K.INVALID,
+        "Make the disk smaller than the limit in the message, or use replicationMode Shallow.",
+    ),
+    _text(
+        r"Gallery replication jobs failed in one or more regions",
+        K.RETRY,
+        "The operator removes the failed regions and adds them again, a bounded number of times.",
+    ),
+    _text(
+        r"Changing property .* is not allowed|Adding new Data Disks or changing the LUN",
+        K.INVALID,
+        "Azure does not let this property change: set it back, or make a new object with another name or version.",
+    ),
+    _text(
+        r"already exists\. Choose a different publisher, offer, sku",
+        K.INVALID,
+        "Choose another publisher, offer or sku: the three together are unique in a gallery.",
+    ),
+    _text(
+        r"EndOfLifeDate must be set to a future date", K.INVALID, "Set endOfLifeDate to a future date, or remove it."
+    ),
+    _text(
+        r"different (?:Hypervisor generation|OS type|architecture)|since the OS State in the parent",
+        K.INVALID,
+        "Use a source that fits the definition's osType, osState, hyperVGeneration and architecture.",
+    ),
+)
+"""Tried in this order when the code is vague, unknown or missing."""
+
+
+def meaning_of_status(status: int | None) -> Meaning:
+    """Say what an HTTP status means when neither code nor text is known.
+
+    Args:
+        status: The status of the answer, or None without one.
+
+    Returns:
+        The meaning; retryable unless the status says that the request itself is wrong.
+    """
+    match status:
+        case 400 | 405 | 411 | 413 | 414 | 415 | 416 | 422:
+            return Meaning(K.INVALID, _FIX_SPEC)
+        case 401:
+            return Meaning(K.UNAUTHENTICATED, _IDENTITY)
+        case 402:
+            return Meaning(K.QUOTA, "Check the state of the subscription and its payment.")
+        case 403:
+            return Meaning(K.FORBIDDEN, _ROLE)
+        case 404 | 410:
+            return Meaning(K.NOT_FOUND, "Check the name; the operator looks again.")
+        case 408 | 504:
+            return Meaning(K.RETRY, _WAIT)
+        case 409 | 412 | 423:
+            return Meaning(K.CONFLICT, _WAIT)
+        case 407:
+            return Meaning(K.UNREACHABLE, "Check the proxy settings of the operator: the proxy asks for a password.")
+        case 429:
+            return Meaning(K.THROTTLED, "Nothing to do: the operator waits as long as Azure asks.")
+        case _:
+            return Meaning(K.RETRY, _WAIT)
