@@ -1,0 +1,1 @@
+"""Facts about a guest, each computed from its files and tested on its own."""

@@ -1,0 +1,1 @@
+"""Readers: bytes in, partitions, file systems and files out."""
