@@ -4,7 +4,6 @@ The official client brings connection, TLS, credentials and token refresh; its m
 have none, and dictionaries of the wire keep fields that the client's version does not know.
 """
 
-import asyncio
 import json
 import ssl
 from collections.abc import Mapping, Sequence
@@ -215,7 +214,7 @@ class KubeGateway:
             )
             answer = await self._client.call_api(verb, url, full_headers, data, _request_timeout=_TIMEOUT_SECONDS)
             text = await answer.read()
-        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, ssl.SSLError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
             raise KubeError(KubeReason.UNAVAILABLE, f"{what}: {type(error).__name__}: {error}") from error
         try:
             document = json.loads(text) if text else {}

@@ -1,0 +1,283 @@
+"""Image version: what to send to Azure, how it differs, what its regions do, how a failed one is repaired."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gallery_operator.api import ImageVersion
+from gallery_operator.api.imageversion import RegionStatus, TargetRegion
+from gallery_operator.planning.definition import same_moment
+from gallery_operator.planning.ownership import desired_tags, tags_differ
+from gallery_operator.planning.regions import normal
+
+MAX_REPAIRS = 3
+"""How often a region is taken out and added again before a person is asked."""
+
+
+@dataclass(frozen=True)
+class DiskPart:
+    """A resolved source of one disk, as ARM wants it under ``source``.
+
+    Attributes:
+        source: ``{"id": …}`` or ``{"storageAccountId": …, "uri": …}``.
+        host_caching: ARM ``hostCaching`` or None.
+        lun: LUN of a data disk; None for the OS disk.
+    """
+
+    source: Mapping[str, str]
+    host_caching: str | None = None
+    lun: int | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the disk as an item of ``storageProfile``."""
+        wire: dict[str, Any] = {"source": dict(self.source)}
+        if self.lun is not None:
+            wire["lun"] = self.lun
+        if self.host_caching is not None:
+            wire["hostCaching"] = self.host_caching
+        return wire
+
+
+def create_body(
+    version: ImageVersion, location: str, disks: Sequence[DiskPart], owner: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the PUT body of a new version.
+
+    Args:
+        version: What is wanted.
+        location: Home region (that of the gallery).
+        disks: OS disk first, then data disks.
+        owner: Ownership tags.
+    """
+    storage: dict[str, Any] = {"osDiskImage": disks[0].to_wire()}
+    if len(disks) > 1:
+        storage["dataDiskImages"] = [each.to_wire() for each in disks[1:]]
+    return _body(version, location, version.spec.target_regions, storage, {**version.spec.tags, **owner}, True)
+
+
+def update_body(
+    version: ImageVersion,
+    existing: Mapping[str, Any],
+    regions: Sequence[TargetRegion],
+    owner: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the PUT body of an update; the source is left out, Azure keeps it.
+
+    Args:
+        version: What is wanted.
+        existing: What Azure has.
+        regions: Regions to ask for; all of them, except while a failed one is taken out.
+        owner: Ownership tags.
+    """
+    tags = desired_tags(existing.get("tags"), version.spec.tags, owner)
+    mode = ((existing.get("properties") or {}).get("publishingProfile") or {}).get("replicationMode")
+    return _body(version, str(existing.get("location")), regions, {}, tags, mode is not None)
+
+
+def _body(
+    version: ImageVersion,
+    location: str,
+    regions: Sequence[TargetRegion],
+    storage: Mapping[str, Any],
+    tags: Mapping[str, str],
+    with_mode: bool,
+) -> dict[str, Any]:
+    spec = version.spec
+    publishing: dict[str, Any] = {
+        "targetRegions": [_region(each) for each in regions],
+        "excludeFromLatest": spec.exclude_from_latest,
+    }
+    if with_mode:
+        publishing["replicationMode"] = spec.replication_mode
+    if spec.end_of_life_date is not None:
+        publishing["endOfLifeDate"] = spec.end_of_life_date.isoformat().replace("+00:00", "Z")
+    return {
+        "location": location,
+        "tags": dict(tags),
+        "properties": {
+            "publishingProfile": publishing,
+            "storageProfile": dict(storage),
+            "safetyProfile": spec.safety_profile.to_wire(),
+        },
+    }
+
+
+def _region(region: TargetRegion) -> dict[str, Any]:
+    return region.to_wire()
+
+
+def differences(version: ImageVersion, owner: Mapping[str, str], existing: Mapping[str, Any]) -> list[str]:
+    """Return what an update would correct, each as a short phrase for people."""
+    spec = version.spec
+    properties = existing.get("properties") or {}
+    publishing = properties.get("publishingProfile") or {}
+    there = {normal(str(each.get("name"))): each for each in publishing.get("targetRegions") or []}
+    differs: list[str] = []
+    wanted = {normal(each.name): each for each in spec.target_regions}
+    differs += [f"add region {each.name}" for name, each in wanted.items() if name not in there]
+    differs += [f"remove region {each.get('name')}" for name, each in there.items() if name not in wanted]
+    for name, region in wanted.items():
+        have = there.get(name)
+        if have is None:
+            continue
+        if int(have.get("regionalReplicaCount") or 1) != region.regional_replica_count:
+            differs.append(f"replicas in {region.name}")
+        if region.exclude_from_latest is not None and bool(have.get("excludeFromLatest")) != region.exclude_from_latest:
+            differs.append(f"excludeFromLatest in {region.name}")
+    if bool(publishing.get("excludeFromLatest")) != spec.exclude_from_latest:
+        differs.append("excludeFromLatest")
+    if spec.end_of_life_date is not None and not same_moment(publishing.get("endOfLifeDate"), spec.end_of_life_date):
+        differs.append("endOfLifeDate")
+    safety = properties.get("safetyProfile") or {}
+    for field, value in spec.safety_profile.to_wire().items():
+        if bool(safety.get(field)) != value:
+            differs.append(f"safetyProfile.{field}")
+    if tags_differ(existing.get("tags"), spec.tags, owner):
+        differs.append("tags")
+    return differs
+
+
+def needs_removal_permit(version: ImageVersion, existing: Mapping[str, Any]) -> bool:
+    """Whether a region is to be removed and Azure must first be told that regions may be.
+
+    ``allowDeletionOfReplicatedLocations`` has to be true before, in an update of its own.
+    """
+    properties = existing.get("properties") or {}
+    wanted = {normal(each.name) for each in version.spec.target_regions}
+    there = {
+        normal(str(each.get("name"))) for each in (properties.get("publishingProfile") or {}).get("targetRegions") or []
+    }
+    allowed = bool((properties.get("safetyProfile") or {}).get("allowDeletionOfReplicatedLocations"))
+    return bool(there - wanted) and not allowed and version.spec.safety_profile.allow_deletion_of_replicated_locations
+
+
+def existing_regions(version: ImageVersion, existing: Mapping[str, Any]) -> list[TargetRegion]:
+    """Return the regions that Azure has, as an update that changes none of them would name them."""
+    publishing = (existing.get("properties") or {}).get("publishingProfile") or {}
+    wanted = {normal(each.name): each for each in version.spec.target_regions}
+    return [
+        wanted.get(normal(str(each.get("name"))))
+        or TargetRegion.model_validate(
+            {
+                "name": each.get("name"),
+                "regionalReplicaCount": each.get("regionalReplicaCount") or 1,
+                "storageAccountType": each.get("storageAccountType") or "Standard_LRS",
+            }
+        )
+        for each in publishing.get("targetRegions") or []
+    ]
+
+
+def region_statuses(version: ImageVersion, existing: Mapping[str, Any] | None) -> list[RegionStatus]:
+    """Return the state of every region that is wanted or still there, wanted ones first and in their order.
+
+    Args:
+        version: What is wanted; how often a region was repaired is taken from its status.
+        existing: What Azure has, read with ``$expand=ReplicationStatus``, or None.
+    """
+    properties = (existing or {}).get("properties") or {}
+    summary = {
+        normal(str(each.get("region"))): each
+        for each in (properties.get("replicationStatus") or {}).get("summary") or []
+    }
+    there = {
+        normal(str(each.get("name"))): each
+        for each in (properties.get("publishingProfile") or {}).get("targetRegions") or []
+    }
+    repairs = {normal(each.name): each.repairs for each in version.status.regions}
+    result: list[RegionStatus] = []
+    for region in version.spec.target_regions:
+        name = normal(region.name)
+        told = summary.get(name) or {}
+        state = str(told.get("state") or ("Unknown" if name in there else "Pending"))
+        result.append(
+            RegionStatus(
+                name=name,
+                state=state,
+                progress=100 if state == "Completed" else told.get("progress"),
+                replicas=region.regional_replica_count,
+                details=told.get("details") or None,
+                repairs=None if state == "Completed" else repairs.get(name),
+            )
+        )
+    wanted = {each.name for each in result}
+    result += [RegionStatus(name=name, state="Removing") for name in there if name not in wanted]
+    return result
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What to do about failed regions.
+
+    Attributes:
+        remove: Regions to take out (normal form); they come back as a difference afterwards.
+        again: Only the same update again can help: the home region cannot be taken out.
+        exhausted: Regions that were repaired too often already.
+        failed: All failed regions with their details.
+    """
+
+    remove: tuple[str, ...] = ()
+    again: bool = False
+    exhausted: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+
+def repair(statuses: Sequence[RegionStatus], home: str) -> Repair:
+    """Decide what to do about failed regions.
+
+    Args:
+        statuses: State of the regions.
+        home: Region of the gallery; it must stay among the targets.
+    """
+    failed = [each for each in statuses if each.state == "Failed"]
+    exhausted = tuple(each.name for each in failed if (each.repairs or 0) >= MAX_REPAIRS)
+    mendable = [each.name for each in failed if each.name not in exhausted]
+    return Repair(
+        remove=tuple(name for name in mendable if name != normal(home)),
+        again=normal(home) in mendable,
+        exhausted=exhausted,
+        failed=tuple((each.name, each.details or "no details") for each in failed),
+    )
+
+
+def with_repairs(statuses: Sequence[RegionStatus], names: Sequence[str]) -> list[RegionStatus]:
+    """Return the states with one more repair counted for some regions."""
+    return [
+        each.model_copy(update={"repairs": (each.repairs or 0) + 1}) if each.name in names else each
+        for each in statuses
+    ]
+
+
+def completed(statuses: Sequence[RegionStatus], version: ImageVersion) -> tuple[int, int]:
+    """Return how many of the wanted regions are complete, and how many are wanted."""
+    wanted = {normal(each.name) for each in version.spec.target_regions}
+    return sum(each.state == "Completed" for each in statuses if each.name in wanted), len(wanted)
+
+
+def is_ready(version: ImageVersion, statuses: Sequence[RegionStatus], home: str) -> bool:
+    """Whether enough regions are complete, by ``readyPolicy``."""
+    done = {each.name for each in statuses if each.state == "Completed"}
+    wanted = {normal(each.name) for each in version.spec.target_regions}
+    match version.spec.ready_policy:
+        case "AllRegions":
+            return wanted <= done
+        case "AnyRegion":
+            return bool(wanted & done)
+        case "HomeRegion":
+            return normal(home) in done
+
+
+def progress_text(statuses: Sequence[RegionStatus]) -> str:
+    """Return what is going on in the regions, for the message of ``Ready``."""
+    busy = [
+        f"{each.name} ({each.progress}%)" if each.progress is not None else each.name
+        for each in statuses
+        if each.state in ("Replicating", "Pending", "Unknown")
+    ]
+    leaving = [each.name for each in statuses if each.state == "Removing"]
+    parts = []
+    if busy:
+        parts.append("replicating to " + ", ".join(busy))
+    if leaving:
+        parts.append("removing " + ", ".join(leaving))
+    return "; ".join(parts) or "finishing"
