@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from gallery_operator.api.meta import ApiModel
+from gallery_operator.api.meta import PATTERN_MESSAGE, ApiModel, Rule
 
 Schema = dict[str, Any]
 
@@ -84,6 +84,17 @@ def rules_of(model: type[BaseModel]) -> list[dict[str, str]]:
     return [rule.to_schema() for rule in model.rules]
 
 
+def pattern_rule(pattern: str, message: str) -> Rule:
+    """Return a pattern as a CEL rule: the API server would only say "should match" and the pattern.
+
+    Raises:
+        SchemaError: The pattern cannot be written as a CEL raw string.
+    """
+    if "'" in pattern:
+        raise SchemaError(f"the pattern {pattern!r} contains a quote")
+    return Rule(f"self.matches(r'{pattern}')", message)
+
+
 def parse_docstring(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
     """Return what a model's docstrings say.
 
@@ -136,6 +147,9 @@ def _convert(node: Schema, definitions: dict[str, Schema], *, defaults: bool, wh
         node.pop("default", None)
     if node.get("type") == "integer":
         node["format"] = "int32" if abs(node.get("maximum", _INT32_MAX + 1)) <= _INT32_MAX else "int64"
+    if PATTERN_MESSAGE in node:
+        rule = pattern_rule(node.pop("pattern"), node.pop(PATTERN_MESSAGE))
+        node["x-kubernetes-validations"] = [rule.to_schema(), *node.get("x-kubernetes-validations", [])]
     if "x-kubernetes-validations" in node:  # pydantic has sorted their keys
         node["x-kubernetes-validations"] = [
             {key: rule[key] for key in ("rule", "message", "fieldPath") if key in rule}

@@ -1,6 +1,5 @@
 """``GalleryImageDefinition``: an image definition in a gallery."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -15,19 +14,27 @@ from gallery_operator.api.meta import (
     DeletionPolicy,
     ObjectName,
     Resource,
-    ResourceIdText,
     Rule,
     Status,
     Tags,
+    Time,
+    arm_id,
     exactly_one,
     immutable,
+    text,
 )
 
 _NEW = "make a new definition"
+_IDENTIFIER = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$"
+_IDENTIFIER_HELP = "this has letters, digits, '-', '.' and '_' only, and does not end with '.' (Azure's rule)"
 
 
 class GalleryRef(ApiModel):
-    """A Gallery object, in this namespace or in one that lists this namespace in ``allowedNamespaces``."""
+    """A Gallery object, in this namespace or in one that lists this namespace in ``allowedNamespaces``.
+
+    Attributes:
+        namespace: Namespace of the Gallery; default: this object's.
+    """
 
     name: ObjectName
     namespace: Annotated[str, Field(min_length=1, max_length=63)] | None = None
@@ -36,32 +43,42 @@ class GalleryRef(ApiModel):
 class ExternalGallery(ApiModel):
     """A gallery that is managed elsewhere (Terraform, the portal)."""
 
-    resource_id: Annotated[
-        ResourceIdText,
-        Field(
-            description="ARM id of the gallery.",
-            pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Compute/galleries/[^/]+$",
-        ),
-    ]
+    resource_id: Annotated[str, arm_id("Microsoft.Compute/galleries", "a gallery")]
 
 
 class Identifier(ApiModel):
-    """Publisher, offer and sku; the triple is unique within a gallery."""
+    """Publisher, offer and sku; the triple is unique within a gallery.
 
-    publisher: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$")]
-    offer: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$")]
-    sku: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$")]
+    Attributes:
+        publisher: Who publishes the image, for example the platform team.
+        offer: What is offered, for example `debian`.
+        sku: The variant, for example `12-gen2`.
+    """
+
+    publisher: Annotated[str, text(_IDENTIFIER, _IDENTIFIER_HELP, max_length=128)]
+    offer: Annotated[str, text(_IDENTIFIER, _IDENTIFIER_HELP, max_length=64)]
+    sku: Annotated[str, text(_IDENTIFIER, _IDENTIFIER_HELP, max_length=64)]
 
 
 class Feature(ApiModel):
-    """A feature of the image, for example ``SecurityType`` or ``DiskControllerTypes``."""
+    """A feature of the image, for example ``SecurityType`` or ``DiskControllerTypes``.
+
+    Attributes:
+        name: ARM's name of the feature.
+        value: Its value, as text.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     value: Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class Range(ApiModel):
-    """A range of a recommended size."""
+    """A range of a recommended size.
+
+    Attributes:
+        min: Smallest.
+        max: Largest.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be greater than max"),
@@ -72,20 +89,35 @@ class Range(ApiModel):
 
 
 class Recommended(ApiModel):
-    """Recommended sizes of the virtual machine; memory in GiB."""
+    """Recommended sizes of the virtual machine.
+
+    Attributes:
+        v_cpus: Number of virtual processors.
+        memory: Memory in GiB.
+    """
 
     v_cpus: Annotated[Range | None, Field(alias="vCPUs")] = None
     memory: Range | None = None
 
 
 class Disallowed(ApiModel):
-    """Disk types that a VM made from the image must not use."""
+    """Disk types that a VM made from the image must not use.
 
-    disk_types: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=16)] = ()
+    Attributes:
+        disk_types: For example `Standard_LRS`.
+    """
+
+    disk_types: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(max_length=16)] = ()
 
 
 class PurchasePlan(ApiModel):
-    """Marketplace purchase plan."""
+    """Marketplace purchase plan that a VM made from the image needs.
+
+    Attributes:
+        name: Plan.
+        publisher: Publisher of the plan.
+        product: Offer that the plan belongs to.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=128)]
     publisher: Annotated[str, Field(min_length=1, max_length=128)]
@@ -93,7 +125,16 @@ class PurchasePlan(ApiModel):
 
 
 class DefinitionSpec(ApiModel):
-    """Desired state of an image definition."""
+    """Desired state of an image definition.
+
+    Attributes:
+        architecture: Of the processors that the image runs on.
+        end_of_life_date: When the image stops being supported; Azure goes on serving it.
+        description: For people.
+        eula: Licence agreement, as text or URL.
+        privacy_statement_uri: URL of the privacy statement.
+        release_note_uri: URL of the release notes.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (
         exactly_one(
@@ -121,10 +162,11 @@ class DefinitionSpec(ApiModel):
     image_definition_name: (
         Annotated[
             str,
-            Field(
-                min_length=1,
+            text(
+                r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
+                "an image definition's name has letters, digits, '-', '_' and '.' only, and starts and ends with a "
+                "letter or digit (Azure's rule)",
                 max_length=80,
-                pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
                 description="Name in Azure; default: the object's name.",
             ),
         ]
@@ -151,7 +193,7 @@ class DefinitionSpec(ApiModel):
     recommended: Recommended | None = None
     disallowed: Disallowed | None = None
     purchase_plan: PurchasePlan | None = None
-    end_of_life_date: datetime | None = None
+    end_of_life_date: Time | None = None
     description: Annotated[str, Field(max_length=1024)] | None = None
     eula: Annotated[str, Field(max_length=1024)] | None = None
     privacy_statement_uri: Annotated[str, Field(max_length=1024)] | None = None

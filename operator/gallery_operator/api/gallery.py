@@ -21,11 +21,12 @@ from gallery_operator.api.meta import (
     SubscriptionId,
     Tags,
     immutable,
+    text,
 )
 
 _NAME_HELP = (
     "a gallery name has letters, digits, '_' and '.' only, starts and ends with a letter or digit, and no dash "
-    "(Azure's rule); set spec.galleryName, for example to the object's name with '_' in place of '-'"
+    "(Azure's rule): set spec.galleryName, for example to the object's name with '_' in place of '-'"
 )
 
 
@@ -33,13 +34,17 @@ class AllowedNamespaces(ApiModel):
     """Which other namespaces' definitions may refer to this gallery; its own namespace always may."""
 
     names: Annotated[
-        tuple[Annotated[str, Field(max_length=63)], ...],
+        tuple[Annotated[str, Field(min_length=1, max_length=63)], ...],
         Field(max_length=256, description="Namespaces by name; `*` stands for all."),
     ] = ()
 
 
 class GallerySpec(ApiModel):
-    """Desired state of a gallery."""
+    """Desired state of a gallery.
+
+    Attributes:
+        description: For people.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (
         immutable("galleryName", "make a new Gallery and move the definitions to it"),
@@ -51,10 +56,10 @@ class GallerySpec(ApiModel):
     gallery_name: (
         Annotated[
             str,
-            Field(
-                min_length=1,
+            text(
+                r"^[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?$",
+                _NAME_HELP,
                 max_length=80,
-                pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?$",
                 description="Name in Azure, unique within the subscription; default: the object's name. "
                 "Letters, digits, `_` and `.`; no dash.",
             ),
@@ -62,7 +67,7 @@ class GallerySpec(ApiModel):
         | None
     ) = None
     subscription_id: SubscriptionId | None = None
-    resource_group: Annotated[ResourceGroupName, Field(description="Resource group; it must exist.")]
+    resource_group: ResourceGroupName
     location: Annotated[Region, Field(description="Home region of the gallery.")]
     description: Annotated[str, Field(max_length=1024)] | None = None
     credential_ref: (
@@ -83,7 +88,12 @@ class GallerySpec(ApiModel):
 
 
 class GalleryStatus(Status):
-    """Observed state of a gallery."""
+    """Observed state of a gallery.
+
+    Attributes:
+        unique_name: Azure's `identifier.uniqueName`.
+        location: Home region, as Azure has it.
+    """
 
     unique_name: str | None = None
     location: str | None = None

@@ -1,6 +1,5 @@
 """``ImageVersion``: one version of an image definition."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -15,22 +14,32 @@ from gallery_operator.api.meta import (
     LocalRef,
     Region,
     Resource,
-    ResourceIdText,
     Rule,
     Status,
     Tags,
+    Time,
+    arm_id,
     exactly_one,
     immutable,
+    text,
 )
 
+_VERSION = r"^[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}$"
 _SOURCES = ("vhdImportRef", "blob", "diskId", "snapshotId")
 _NEW = "Azure does not allow it; make a new version"
-HostCaching = Literal["None", "ReadOnly", "ReadWrite"]
+HostCaching = Annotated[
+    Literal["None", "ReadOnly", "ReadWrite"],
+    Field(description="Caching of the disk on the host; default: Azure's, ReadWrite for an OS disk."),
+]
 StorageAccountType = Literal["Standard_LRS", "Standard_ZRS", "Premium_LRS", "PremiumV2_LRS"]
 
 
 class BlobSource(ApiModel):
-    """A fixed VHD in a page blob."""
+    """A fixed VHD in a page blob.
+
+    Attributes:
+        uri: URL of the blob, without a SAS.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -40,8 +49,14 @@ class BlobSource(ApiModel):
         ),
     )
 
-    storage_account_id: ResourceIdText
-    uri: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://.+")]
+    storage_account_id: Annotated[str, arm_id("Microsoft.Storage/storageAccounts", "a storage account")]
+    uri: Annotated[str, text(r"^https?://[^/?#@]+/.+", "uri must be the http or https URL of a blob", max_length=2048)]
+
+
+_Disk = Annotated[str, arm_id("Microsoft.Compute/disks", "a managed disk")]
+_Snapshot = Annotated[str, arm_id("Microsoft.Compute/snapshots", "a snapshot")]
+_Import = Annotated[LocalRef, Field(description="VhdImport of this namespace that brings the disk.")]
+_Blob = Annotated[BlobSource, Field(description="Fixed VHD in a page blob.")]
 
 
 class OsDiskSource(ApiModel):
@@ -51,10 +66,10 @@ class OsDiskSource(ApiModel):
         exactly_one(_SOURCES, "set exactly one of vhdImportRef, blob, diskId and snapshotId for the OS disk"),
     )
 
-    vhd_import_ref: LocalRef | None = None
-    blob: BlobSource | None = None
-    disk_id: ResourceIdText | None = None
-    snapshot_id: ResourceIdText | None = None
+    vhd_import_ref: _Import | None = None
+    blob: _Blob | None = None
+    disk_id: _Disk | None = None
+    snapshot_id: _Snapshot | None = None
     host_caching: HostCaching | None = None
 
 
@@ -66,15 +81,19 @@ class DataDiskSource(ApiModel):
     )
 
     lun: Annotated[int, Field(ge=0, le=63, description="Logical unit number, unique within the version.")]
-    vhd_import_ref: LocalRef | None = None
-    blob: BlobSource | None = None
-    disk_id: ResourceIdText | None = None
-    snapshot_id: ResourceIdText | None = None
+    vhd_import_ref: _Import | None = None
+    blob: _Blob | None = None
+    disk_id: _Disk | None = None
+    snapshot_id: _Snapshot | None = None
     host_caching: HostCaching | None = None
 
 
 class VersionSource(ApiModel):
-    """The disks of the version."""
+    """The disks of the version.
+
+    Attributes:
+        data_disks: Data disks, by lun.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -89,7 +108,11 @@ class VersionSource(ApiModel):
 
 
 class TargetRegion(ApiModel):
-    """A region that the version is replicated to."""
+    """A region that the version is replicated to.
+
+    Attributes:
+        exclude_from_latest: In this region the version is not what `latest` stands for.
+    """
 
     name: Region
     regional_replica_count: Annotated[
@@ -108,7 +131,11 @@ class TargetRegion(ApiModel):
 
 
 class SafetyProfile(ApiModel):
-    """What may be deleted."""
+    """What may be deleted.
+
+    Attributes:
+        block_deletion_before_end_of_life: Azure refuses to delete the version before `endOfLifeDate`.
+    """
 
     allow_deletion_of_replicated_locations: Annotated[
         bool, Field(description="Regions may be removed from the version; Azure's own default is false.")
@@ -117,7 +144,13 @@ class SafetyProfile(ApiModel):
 
 
 class ImageVersionSpec(ApiModel):
-    """Desired state of an image version."""
+    """Desired state of an image version.
+
+    Attributes:
+        target_regions: Regions to replicate to; regions may be added and removed at any time.
+        exclude_from_latest: The version is not what `latest` stands for, in any region.
+        end_of_life_date: When the version stops being supported.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (
         immutable("definitionRef", "make a new ImageVersion"),
@@ -125,8 +158,10 @@ class ImageVersionSpec(ApiModel):
         immutable("source", _NEW),
         immutable("replicationMode", _NEW),
         Rule(
+            # Also true for what is no version at all: the pattern's own message says that.
+            f"!self.version.matches(r'{_VERSION}') || "
             "self.version.split('.').all(part, part.size() <= 10 && int(part) <= 2147483647)",
-            "version must be Major.Minor.Patch, each a number of at most 2147483647",
+            "each part of version must be at most 2147483647",
             ".version",
         ),
         Rule(
@@ -159,10 +194,10 @@ class ImageVersionSpec(ApiModel):
     ]
     version: Annotated[
         str,
-        Field(
-            min_length=5,
+        text(
+            _VERSION,
+            "version must be Major.Minor.Patch, three numbers of at most 2147483647, for example 12.7.20261123",
             max_length=32,
-            pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$",
             description="`Major.Minor.Patch`, each an int32.",
         ),
     ]
@@ -173,7 +208,7 @@ class ImageVersionSpec(ApiModel):
         Field(description="Shallow is quick and for tests: one region, one replica, disks up to 32 TiB."),
     ] = "Full"
     exclude_from_latest: bool = False
-    end_of_life_date: datetime | None = None
+    end_of_life_date: Time | None = None
     safety_profile: SafetyProfile = SafetyProfile()
     ready_policy: Annotated[
         Literal["AllRegions", "AnyRegion", "HomeRegion"],
@@ -191,8 +226,10 @@ class RegionStatus(ApiModel):
 
     Attributes:
         state: ``Pending``, ``Replicating``, ``Completed``, ``Failed``, ``Removing`` or ``Unknown``.
+        name: Region, as in `spec.targetRegions`.
         progress: Percent.
         replicas: Replicas asked for.
+        details: What Azure says about a failure.
         repairs: How often the region was taken out and added again after a failure.
     """
 
@@ -205,14 +242,26 @@ class RegionStatus(ApiModel):
 
 
 class PolicyViolation(ApiModel):
-    """A policy violation that Azure reports."""
+    """A policy violation that Azure reports.
+
+    Attributes:
+        category: `ImageFlaggedUnsafe`, `CopyrightValidation`, `IpTheft` or `Other`.
+        details: What Azure says about it.
+    """
 
     category: str
     details: str | None = None
 
 
 class ImageVersionStatus(Status):
-    """Observed state of a version."""
+    """Observed state of a version.
+
+    Attributes:
+        regions: Replication, region by region.
+        regions_ready: Regions that are replicated, and all: `2/3`.
+        published_date: When Azure made the version.
+        policy_violations: Why Azure may refuse to deploy the version.
+    """
 
     regions: Annotated[
         tuple[RegionStatus, ...],
@@ -222,7 +271,7 @@ class ImageVersionStatus(Status):
         ),
     ] = ()
     regions_ready: str | None = None
-    published_date: datetime | None = None
+    published_date: Time | None = None
     policy_violations: Annotated[tuple[PolicyViolation, ...], Field(max_length=64)] = ()
 
 

@@ -4,17 +4,22 @@ Rules are CEL expressions that the API server evaluates (``x-kubernetes-validati
 says what to write instead. Field names are ARM's wherever the meaning is the same.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 GROUP = "gallery-operator.dev"
 VERSION = "v1alpha1"
 FINALIZER = f"{GROUP}/finalizer"
+PATTERN_MESSAGE = "x-pattern-message"
+"""Key in a field's JSON schema: the sentence that replaces the API server's "should match '^...$'"."""
+
+Time = AwareDatetime
+"""A point in time; with its offset, because the API server refuses a time without one."""
 
 
 class ApiModel(BaseModel):
@@ -78,6 +83,48 @@ def immutable(field: str, why: str) -> Rule:
     )
 
 
+def text(
+    pattern: str, message: str, *, max_length: int, min_length: int = 1, description: str | None = None
+) -> Any:  # what pydantic.Field says it returns
+    """Return the field information of a string that must match a pattern.
+
+    Args:
+        pattern: Regular expression in what Rust's ``regex`` (pydantic) and RE2 (the API server) have in common; the
+            class of word characters is not: it is ASCII in RE2.
+        message: Sentence shown by ``kubectl apply`` when the pattern does not match.
+        max_length: In characters; the API server needs it to bound the cost of the rule.
+        min_length: In characters.
+        description: Of the field; None where the field using the type gives its own.
+    """
+    return Field(
+        pattern=pattern,
+        min_length=min_length,
+        max_length=max_length,
+        description=description,
+        json_schema_extra={PATTERN_MESSAGE: message},
+    )
+
+
+def arm_id(resource_type: str, what: str, *, description: str | None = None) -> Any:
+    """Return the field information of an ARM id of one resource type.
+
+    Args:
+        resource_type: For example ``Microsoft.Compute/galleries``.
+        what: With an article, for the message: ``a gallery``.
+        description: Of the field; default: ``ARM id of <what>.``
+    """
+    provider, *types = resource_type.split("/")
+    segments = "".join(f"/{name}/[^/?#]+" for name in types)
+    path = f"/subscriptions/[^/?#]+/resourceGroups/[^/?#]+/providers/{re.escape(provider)}{segments}"
+    example = "".join(f"/{name}/<name>" for name in types)
+    return text(
+        f"(?i)^{path}$",  # ARM does not heed the case of ids
+        f"this must be the ARM id of {what}: /subscriptions/<id>/resourceGroups/<name>/providers/{provider}{example}",
+        max_length=2048,
+        description=description or f"ARM id of {what}.",
+    )
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of ``kubectl get``.
@@ -118,18 +165,31 @@ Tags = Annotated[
     dict[str, Annotated[str, Field(max_length=256)]],
     Field(description="Tags of the Azure resource; the operator adds its own ownership tags.", max_length=40),
 ]
-ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
-SecretKeyName = Annotated[str, Field(min_length=1, max_length=253)]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, description="Name of the object.")]
 Region = Annotated[
     str,
-    Field(min_length=1, max_length=64, description="Azure region, as `westeurope` or as `West Europe`."),
+    text(
+        r"^[A-Za-z0-9 ]+$",
+        "a region is written as `westeurope` or as `West Europe`",
+        max_length=64,
+        description="Azure region, as `westeurope` or as `West Europe`.",
+    ),
 ]
-ResourceIdText = Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^/subscriptions/.+")]
-ResourceGroupName = Annotated[str, Field(min_length=1, max_length=90, pattern=r"^[-\w._()]*[-\w_()]$")]
+ResourceGroupName = Annotated[
+    str,
+    text(
+        r"^[-\p{L}\p{N}_.()]*[-\p{L}\p{N}_()]$",
+        "a resource group's name has letters, digits, '-', '_', '.', '(' and ')' only, and does not end with '.' "
+        "(Azure's rule)",
+        max_length=90,
+        description="Resource group; it must exist.",
+    ),
+]
 SubscriptionId = Annotated[
     str,
-    Field(
-        pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
+    text(
+        r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
+        "a subscription is named by its id, for example 00000000-0000-0000-0000-000000000000",
         max_length=36,
         description="Subscription; default: the one named by the credential.",
     ),
@@ -146,13 +206,21 @@ class Condition(ApiModel):
     """A condition in the Kubernetes sense (KEP-1623).
 
     ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True (the kstatus convention).
+
+    Attributes:
+        type: `Ready`, `Reconciling` or `Stalled`.
+        status: `True`, `False` or `Unknown`.
+        reason: Why, in one word for programs.
+        message: Why, and what to do next, for people.
+        last_transition_time: When `status` last changed.
+        observed_generation: `metadata.generation` that this condition describes.
     """
 
     type: Annotated[str, Field(max_length=316)]
     status: Literal["True", "False", "Unknown"]
     reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
     message: Annotated[str, Field(max_length=32768)] = ""
-    last_transition_time: datetime
+    last_transition_time: Time
     observed_generation: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -196,8 +264,8 @@ class Metadata(ApiModel):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
     finalizers: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}

@@ -1,6 +1,5 @@
 """``VhdImport``: one disk brought into Azure."""
 
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -16,29 +15,44 @@ from gallery_operator.api.meta import (
     Region,
     Resource,
     ResourceGroupName,
-    ResourceIdText,
     Rule,
     Status,
     SubscriptionId,
     Tags,
+    Time,
+    arm_id,
     at_most_one,
     exactly_one,
     immutable,
+    text,
 )
 
 Checksum = Annotated[
     str,
-    Field(
-        pattern=r"^(sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128})$",
+    text(
+        r"^(sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128})$",
+        "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128",
         max_length=135,
         description="`sha256:<hex>` or `sha512:<hex>` of the file as served, before decompression.",
     ),
 ]
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$", max_length=32)]
+Quantity = Annotated[
+    str,
+    text(
+        r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$",
+        "a size is a number and a unit, for example `64Gi`",
+        max_length=32,
+    ),
+]
 
 
 class UrlDisk(ApiModel):
-    """A disk at a URL."""
+    """A disk at a URL.
+
+    Attributes:
+        url: http or https; a redirect is followed. It may name a public address, or one that the operator's
+            administrator has allowed.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -79,7 +93,11 @@ class UrlDisk(ApiModel):
 
 
 class PvcDisk(ApiModel):
-    """A disk on a PersistentVolumeClaim of this namespace."""
+    """A disk on a PersistentVolumeClaim of this namespace.
+
+    Attributes:
+        claim_name: Name of the claim; it is mounted read-only.
+    """
 
     claim_name: Annotated[str, Field(min_length=1, max_length=253)]
     path: (
@@ -121,7 +139,13 @@ class DiskSource(ApiModel):
 
 
 class Profile(ApiModel):
-    """What the image is, where no definition says so."""
+    """What the image is, where no definition says so.
+
+    Attributes:
+        os_state: Generalized images are provisioned at first boot; specialized ones start as they are.
+        hyper_v_generation: V1 boots by BIOS, V2 by UEFI.
+        architecture: Of the processors that the image runs on.
+    """
 
     os_state: Literal["Generalized", "Specialized"] = "Generalized"
     hyper_v_generation: Literal["V1", "V2"] = "V2"
@@ -144,7 +168,17 @@ class Prerequisites(ApiModel):
         Field(description="What to do when a check that could be an error could not be decided."),
     ] = "Block"
     ignore: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}[0-9]{3}$", max_length=6)], ...],
+        tuple[
+            Annotated[
+                str,
+                text(
+                    r"^[A-Z]{3}[0-9]{3}$",
+                    "the id of a check is three capital letters and three digits, for example NET003",
+                    max_length=6,
+                ),
+            ],
+            ...,
+        ],
         Field(max_length=64, description="Ids of checks not to heed, for example `NET003`."),
     ] = ()
 
@@ -152,21 +186,30 @@ class Prerequisites(ApiModel):
 class PageBlob(ApiModel):
     """A page blob in a storage account."""
 
-    storage_account_id: Annotated[
-        ResourceIdText,
-        Field(
-            description="ARM id of the storage account.",
-            pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Storage/storageAccounts/[^/]+$",
+    storage_account_id: Annotated[str, arm_id("Microsoft.Storage/storageAccounts", "a storage account")]
+    container: Annotated[
+        str,
+        text(
+            r"^(\$root|[a-z0-9]+(-[a-z0-9]+)*)$",
+            "a container's name has lower case letters, digits and single dashes, and starts and ends with a letter "
+            "or digit (Azure's rule)",
+            min_length=3,
+            max_length=63,
+            description="Blob container; it must exist.",
         ),
     ]
-    container: Annotated[str, Field(min_length=3, max_length=63, pattern=r"^(\$root|[a-z0-9]([a-z0-9-]*[a-z0-9])?)$")]
     blob_name: (
         Annotated[str, Field(min_length=1, max_length=1024, description="Default: `<name of the object>.vhd`.")] | None
     ) = None
 
 
 class ManagedDisk(ApiModel):
-    """A managed disk, filled by direct upload."""
+    """A managed disk, filled by direct upload.
+
+    Attributes:
+        location: Region of the disk; a version is made in the region of its disks.
+        sku: Storage of the disk.
+    """
 
     subscription_id: SubscriptionId | None = None
     resource_group: ResourceGroupName
@@ -174,10 +217,11 @@ class ManagedDisk(ApiModel):
     disk_name: (
         Annotated[
             str,
-            Field(
-                min_length=1,
+            text(
+                r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$",
+                "a disk's name has letters, digits, '-', '_' and '.' only, starts with a letter or digit and ends with "
+                "a letter, digit or '_' (Azure's rule)",
                 max_length=80,
-                pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$",
                 description="Default: the object's name.",
             ),
         ]
@@ -202,17 +246,31 @@ class Destination(ApiModel):
 
 
 class Scratch(ApiModel):
-    """The temporary claim for download and conversion."""
+    """The temporary claim for download and conversion.
+
+    Attributes:
+        storage_class_name: Default: the one that the operator is configured with, else the cluster's.
+    """
 
     storage_class_name: Annotated[str, Field(max_length=253)] | None = None
     size: Annotated[Quantity, Field(description="Requested capacity; it bounds what a disk may grow to.")] = "64Gi"
 
 
 class JobOptions(ApiModel):
-    """Scheduling of the Job pods, in the words of a pod's spec."""
+    """Scheduling of the Job pods, in the words of a pod's spec.
+
+    Attributes:
+        resources: Requests and limits of the container.
+        node_selector: Labels that a node must have.
+        tolerations: Taints that the pods tolerate.
+        affinity: Affinity of the pods.
+    """
 
     resources: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
-    node_selector: dict[str, str] = {}
+    node_selector: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]],
+        Field(max_length=64),
+    ] = {}
     tolerations: Annotated[
         tuple[dict[str, Any], ...],
         Field(
@@ -264,7 +322,19 @@ class VhdImportSpec(ApiModel):
 
 
 class ImportProgress(ApiModel):
-    """How far the current phase is; bytes and bytes per second."""
+    """How far the current phase is.
+
+    Attributes:
+        bytes: Bytes of the disk that are done.
+        total_bytes: Bytes of the disk.
+        percent: `bytes` of `totalBytes`.
+        percent_text: The same for `kubectl get`.
+        bytes_per_second: Over the last while.
+        rate: The same for `kubectl get`.
+        estimated_completion: At that rate.
+        sent_bytes: Bytes sent to Azure.
+        skipped_bytes: Bytes that need not be sent because they are zero.
+    """
 
     bytes: int = 0
     total_bytes: int | None = None
@@ -272,13 +342,25 @@ class ImportProgress(ApiModel):
     percent_text: str | None = None
     bytes_per_second: int | None = None
     rate: str | None = None
-    estimated_completion: datetime | None = None
+    estimated_completion: Time | None = None
     sent_bytes: int | None = None
     skipped_bytes: int | None = None
 
 
 class ImportedDisk(ApiModel):
-    """What was learned about the disk; sizes in bytes."""
+    """What was learned about the disk.
+
+    Attributes:
+        format: `raw`, `vhd`, `vhdx`, `qcow2` or `vmdk`.
+        compression: Of the file it came in.
+        virtual_size: Size of the disk in bytes, as the guest sees it.
+        size: The same for `kubectl get`.
+        data_bytes: Bytes that are not zero.
+        sha256: Of the fixed VHD that is uploaded.
+        distribution: Distribution and release, as found in the image.
+        architecture: As found in the image.
+        in_place: The disk is read from its claim, without a copy.
+    """
 
     format: str | None = None
     compression: str | None = None
@@ -292,7 +374,14 @@ class ImportedDisk(ApiModel):
 
 
 class PrerequisiteFinding(ApiModel):
-    """A check that did not pass."""
+    """A check that did not pass.
+
+    Attributes:
+        id: Of the check, for example `NET003`.
+        severity: `error`, `warning` or `info`.
+        message: What was found, and where.
+        remedy: What to do about it.
+    """
 
     id: str
     severity: str
@@ -301,7 +390,18 @@ class PrerequisiteFinding(ApiModel):
 
 
 class PrerequisitesStatus(ApiModel):
-    """Outcome of the checks."""
+    """Outcome of the checks.
+
+    Attributes:
+        passed: Number of checks that passed.
+        warnings: Number of warnings.
+        failures: Number of errors.
+        unknown: Number of checks that could not be decided.
+        ignored: Number of checks that `spec.prerequisites.ignore` names.
+        summary: All that in a few words, for `kubectl get`.
+        findings: Checks that did not pass.
+        findings_omitted: Number of findings that there was no room for.
+    """
 
     passed: int = 0
     warnings: int = 0
@@ -335,6 +435,11 @@ class VhdImportStatus(Status):
     """Observed state of an import.
 
     Attributes:
+        phase: Where the import is.
+        progress: How far the phase is.
+        uploaded: The upload Job has finished.
+        sent_bytes: Bytes sent to Azure by all upload pods together.
+        next_retry_time: When a failed step is tried again.
         prepared: Fingerprint of the settings that the finished prepare Job ran with.
         attempts: Pods started for the current Job.
         staging_released: The staging disk has been removed because a version has taken its content.
@@ -351,7 +456,7 @@ class VhdImportStatus(Status):
     uploaded: bool | None = None
     sent_bytes: int | None = None
     attempts: int | None = None
-    next_retry_time: datetime | None = None
+    next_retry_time: Time | None = None
     staging_released: bool | None = None
 
 
