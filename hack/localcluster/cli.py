@@ -6,9 +6,10 @@ import argparse
 import shutil
 import sys
 
-from hack.localcluster import lifecycle
+from hack.localcluster import addons, images, lifecycle, node
 from hack.localcluster.errors import ClusterError
 from hack.localcluster.instance import Instance
+from hack.localcluster.process import Record
 from hack.localcluster.shell import say, step
 
 
@@ -38,19 +39,34 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def up(instance: Instance, options: argparse.Namespace) -> int:
+    """Brings a cluster up and prints its kubeconfig's path."""
     with instance.lock():
-        with step(f"control plane '{instance.name}' ready"):
-            lifecycle.up_control_plane(instance)
+        if options.control_plane_only:
+            with step(f"control plane '{instance.name}' ready"):
+                lifecycle.up_control_plane(instance)
+        else:
+            with step("API server ready"):
+                record = node.up(instance)
+            with step("own images loaded"):
+                images.load_own(instance, record)
+            with step("node ready"):
+                addons.wait_node(instance, record)
+            with step("DNS and storage ready"):
+                addons.apply(instance)
+                addons.wait_deployments(instance)
     print(instance.kubeconfig)
     return 0
 
 
 def down(instance: Instance, options: argparse.Namespace) -> int:
+    """Ends a cluster and removes everything of it."""
     with instance.lock():
-        record = lifecycle.running(instance)
-        if record:
-            lifecycle.stop(record, gently=record.mode == lifecycle.CONTROL_PLANE)
-        shutil.rmtree(instance.state, ignore_errors=True)
+        record = Record.load(instance.record)
+        if record and record.mode == lifecycle.CONTROL_PLANE:
+            lifecycle.stop(record, gently=True)
+            shutil.rmtree(instance.state)
+        else:
+            node.down(instance)
     return 0
 
 

@@ -159,6 +159,8 @@ def controller_manager(instance: Instance, binary: Path, ports: Ports) -> Progra
         "cluster-signing-key-file": keys / "ca.key",
         "use-service-account-credentials": "true",
         "cluster-cidr": POD_CIDR,
+        # Its default is a folder of the machine, which it would make.
+        "flex-volume-plugin-dir": instance.state / "kubelet" / "volume-plugins",
         "leader-elect": "false",
         "profiling": "false",
     }

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hack.localcluster import controlplane
@@ -38,6 +38,7 @@ def start(
     address: str,
     prefix: Sequence[str] = (),
     connect: Callable[[int], None] = lambda pid: None,
+    environment: Mapping[str, str] | None = None,
 ) -> Record:
     """Starts a supervisor.
 
@@ -51,6 +52,7 @@ def start(
         address: where its API server will listen.
         prefix: command that runs the supervisor in its namespaces.
         connect: called with the process id of the prefix while the supervisor waits; makes its network.
+        environment: what the programs see; of a person's own environment nothing else reaches them.
 
     Raises:
         ClusterError: it ended before it was ready; carries its last words.
@@ -69,7 +71,11 @@ def start(
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": str(REPO_ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **(os.environ if environment is None else environment),
+                "PYTHONPATH": str(REPO_ROOT),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             start_new_session=True,
         )
     if child.stdin is None or child.stdout is None:

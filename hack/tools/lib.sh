@@ -16,6 +16,8 @@ TOOLS=(
   "helm|kubernetes|helm.sh/helm/v3/cmd/helm"
   "coredns|coredns|github.com/coredns/coredns"
   "local-path-provisioner|local-path-provisioner|github.com/rancher/local-path-provisioner"
+  "pause|node|./pause"
+  "volume-helper|node|./volume-helper"
   "kubeconform|kubeconform|github.com/yannh/kubeconform/cmd/kubeconform"
   "helm-docs|helm-docs|github.com/norwoodj/helm-docs/cmd/helm-docs"
 )
@@ -66,6 +68,7 @@ tool_dir() {
   local digest
   digest=$( (
     cat "$TOOLS_DIR/$1/go.mod" "$TOOLS_DIR/$1/go.sum"
+    find "$TOOLS_DIR/$1" -name '*.go' -print0 | sort -z | xargs -0 -r cat
     tool_ldflags "$1"
   ) | sha256sum | cut -c1-16)
   printf '%s/bin/%s-%s' "$CACHE" "$1" "$digest"
