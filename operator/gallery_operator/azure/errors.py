@@ -119,7 +119,9 @@ def _classify_response(exc: core.HttpResponseError, operation: str) -> AzureErro
     headers: dict[str, str] = {}
     text: str | None = None
     if response is not None:
-        headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
+        # azure-core types only the part of a response that both of its generations share
+        raw_headers: Mapping[str, str] = getattr(response, "headers", {})
+        headers = {str(name).lower(): str(value) for name, value in raw_headers.items()}
         try:
             text = response.text()
         except Exception:  # noqa: BLE001 - an unread, cut off or undecodable body must not hide the status

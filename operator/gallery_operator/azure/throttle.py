@@ -4,7 +4,7 @@ Three guards for each subscription, asked before every request:
 
 * token buckets: one for all reads or all writes, and a tighter one for operations with a small budget of their own;
 * closed until: after a 429, nothing is asked before Azure's ``Retry-After`` is over;
-* a circuit breaker: after five answers in a row that are 5xx or no answer at all, 30 seconds of silence, then one probe.
+* a circuit breaker: after five requests in a row with a 5xx or no answer at all, 30 seconds of silence, then one probe.
 
 A short wait is waited here; a long one is an error with ``retry_after``, because a worker that sleeps is a worker that
 does nothing for other subscriptions.
@@ -148,7 +148,7 @@ class Throttle:
             after = min(slowest.tail - now, _MAX_CLOSED)
             AZURE_THROTTLE_SECONDS.labels(operation).inc(after)
             raise _throttled(
-                operation, "LocalRateLimit", "the operator's own limit for this operation is used up", after
+                operation, "LocalRateLimit", "the operator's own limit for this operation is reached", after
             )
         for bucket in buckets:
             bucket.tokens -= 1.0
@@ -218,7 +218,7 @@ class Throttle:
             raise AzureError(
                 ErrorKind.UNREACHABLE,
                 "CircuitOpen",
-                f"{_BREAKER_FAILURES} requests in a row failed or got no answer; the operator pauses before it asks again",
+                f"{_BREAKER_FAILURES} requests in a row got no or a failing answer; the operator pauses",
                 "Nothing to do, unless the earlier errors in the log name a cause: the operator tries again.",
                 operation,
                 retry_after=math.ceil(until - now) * (1.0 + 0.2 * self._jitter()),
