@@ -10,6 +10,7 @@ import importlib
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any, Generic, TypeVar
 
 import aiohttp
@@ -126,7 +127,7 @@ class Clients:
     def _make_compute(self, spec: CredentialSpec, subscription_id: str) -> Any:
         credential = self._credential(spec)
         scope = self.settings.resource_manager_scope
-        moniker = f"mgmt-compute/{self._compute_module.__version__}" if self._compute_module else "mgmt-compute"
+        moniker = f"mgmt-compute/{version('azure-mgmt-compute')}"
         return self._compute_module.ComputeManagementClient(
             credential,
             subscription_id,
