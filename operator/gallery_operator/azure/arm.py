@@ -215,6 +215,15 @@ class Arm:
             if pages is None:
                 pages = getattr(getattr(client, kind.group), kind.list_method)(parent.resource_group, *names).by_page()
             try:
+                page = await anext(pages)
+            except StopAsyncIteration:
+                return None
+            return [item.as_dict() async for item in page]
+
+        operation = f"{kind.label}.list"
+        found: list[dict[str, Any]] = []
+        while True:
+            try:
                 page = await self._requests.call(parent.subscription_id, OperationClass.READ, operation, next_page)
             except AzureError as error:
                 if is_absence(error):
