@@ -1,0 +1,103 @@
+"""Cases for GalleryImageDefinition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.integration.crds.cases import ABSENT, Case
+from tests.support import samples
+
+
+def definition_cases() -> list[Case]:
+    def case(title: str, change: Mapping[str, Any] = {}, message: str | None = None, **more: Any) -> Case:
+        return Case("GalleryImageDefinition", title, change, message, **more)
+
+    one_gallery = "set exactly one of galleryRef (a Gallery object) and gallery (an ARM id)"
+    external = {"resourceId": f"{samples.COMPUTE}/galleries/shared"}
+    plan = {"name": "a", "publisher": "b", "product": "c"}
+    return [
+        case("minimal"),
+        case("no gallery", {"spec.galleryRef": ABSENT}, one_gallery, path="spec"),
+        case("two galleries", {"spec.gallery": external}, one_gallery),
+        case("external gallery", {"spec.galleryRef": ABSENT, "spec.gallery": external}),
+        case(
+            "external gallery, not an ARM id",
+            {"spec.galleryRef": ABSENT, "spec.gallery": {"resourceId": "shared"}},
+            "this must be the ARM id of a gallery: /subscriptions/<id>/resourceGroups/<name>/providers/"
+            "Microsoft.Compute/galleries/<name>",
+        ),
+        case(
+            "external gallery in Azure's other spelling",
+            {"spec.galleryRef": ABSENT, "spec.gallery.resourceId": external["resourceId"].lower()},
+        ),
+        case(
+            "external gallery, id of another resource",
+            {"spec.galleryRef": ABSENT, "spec.gallery.resourceId": f"{samples.COMPUTE}/disks/shared"},
+            "this must be the ARM id of a gallery",
+        ),
+        case("object name with 81 characters", {"metadata.name": "a" * 81}, "has at most 80 characters"),
+        case(
+            "object name with 81 characters, another in Azure",
+            {"metadata.name": "a" * 81, "spec.imageDefinitionName": "a"},
+        ),
+        case("bad name in Azure", {"spec.imageDefinitionName": "-x"}, "an image definition's name has letters"),
+        case("good name in Azure", {"spec.imageDefinitionName": "Debian_12.x64-gen2"}),
+        case("bad publisher", {"spec.identifier.publisher": "a."}, "this has letters, digits, '-', '.' and '_' only"),
+        case("bad offer", {"spec.identifier.offer": "a b"}, "this has letters, digits, '-', '.' and '_' only"),
+        case("bad sku", {"spec.identifier.sku": "a/b"}, "this has letters, digits, '-', '.' and '_' only"),
+        case(
+            "range upside down", {"spec.recommended.memory": {"min": 9, "max": 8}}, "min must not be greater than max"
+        ),
+        case("range of processors", {"spec.recommended.vCPUs": {"min": 9, "max": 8}}, "min must not be greater than"),
+        case("range with one end", {"spec.recommended.memory": {"min": 9}, "spec.recommended.vCPUs": {"max": 8}}),
+        case("range of one", {"spec.recommended.memory": {"min": 8, "max": 8}}),
+        case(
+            "feature named twice",
+            {"spec.features": [{"name": "SecurityType", "value": "a"}, {"name": "SecurityType", "value": "b"}]},
+            "Duplicate value",
+        ),
+        case(
+            "Arm64 with BIOS",
+            {"spec.architecture": "Arm64", "spec.hyperVGeneration": "V1"},
+            "Arm64 images are V2 (UEFI) only: set hyperVGeneration to V2",
+        ),
+        case("Arm64 with UEFI", {"spec.architecture": "Arm64"}),
+        *(
+            case(
+                f"{name} changed",
+                {f"spec.{name}": before},
+                f"{name} cannot be changed: ",
+                update={f"spec.{name}": after},
+                path=f"spec.{name}",
+            )
+            for name, before, after in [
+                ("galleryRef", {"name": "one"}, {"name": "two"}),
+                ("imageDefinitionName", "one", "two"),
+                ("osState", "Generalized", "Specialized"),
+                ("hyperVGeneration", "V2", "V1"),
+                ("architecture", "x64", "Arm64"),
+                (
+                    "identifier",
+                    {"publisher": "a", "offer": "b", "sku": "c"},
+                    {"publisher": "a", "offer": "b", "sku": "d"},
+                ),
+                ("purchasePlan", plan, {**plan, "name": "other"}),
+                ("eula", "one", "two"),
+                ("eula", "one", ABSENT),
+            ]
+        ),
+        case(
+            "gallery changed",
+            {"spec.galleryRef": ABSENT, "spec.gallery": external},
+            "gallery cannot be changed: ",
+            update={"spec.gallery.resourceId": f"{samples.COMPUTE}/galleries/other"},
+        ),
+        # The only value there is.
+        case("osType changed", {}, "osType", update={"spec.osType": "Windows"}),
+        case(
+            "updatable fields changed",
+            {},
+            update={"spec.description": "x", "spec.endOfLifeDate": "2030-01-01T00:00:00Z"},
+        ),
+    ]

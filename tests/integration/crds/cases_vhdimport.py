@@ -1,0 +1,128 @@
+"""Cases for VhdImport."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.integration.crds.cases import ABSENT, Case
+from tests.support import samples
+
+
+def vhd_import_cases() -> list[Case]:
+    def case(title: str, change: Mapping[str, Any] = {}, message: str | None = None, **more: Any) -> Case:
+        return Case("VhdImport", title, change, message, **more)
+
+    def url(value: str) -> dict[str, Any]:
+        return {"spec.source": {"url": {"url": value}}}
+
+    def path(value: str) -> dict[str, Any]:
+        return {"spec.source": {"pvc": {"claimName": "build", "path": value}}}
+
+    one_source = "set exactly one of source.url and source.pvc"
+    user_info = "url must not contain user info: give credentials as request headers in a Secret (headersSecretRef)"
+    signature = "url must not contain a signature (a SAS is a secret)"
+    absolute = "url must be an absolute http or https URL"
+    relative = "path must be relative to the claim's root and must not contain '..'"
+    blob = {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "vhds"}
+    disk = {"resourceGroup": "rg", "location": "westeurope"}
+    checksum = "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128"
+    one_target = "set exactly one of destination.pageBlob and destination.managedDisk"
+    return [
+        case("minimal"),
+        case("no source", {"spec.source": {}}, one_source, path="spec.source"),
+        case("two sources", {"spec.source.pvc": {"claimName": "build"}}, one_source),
+        case("block claim", {"spec.source": {"pvc": {"claimName": "build"}}}),
+        case("URL with user", url("https://user@example.com/a"), user_info, path="spec.source.url.url"),
+        case("URL with password", url("https://user:pass@example.com/a"), user_info),
+        case("URL with user, no path", url("https://user:pass@example.com"), user_info),
+        case("URL with @ in its path", url("https://example.com/a@b?c=d@e")),
+        case("URL with SAS", url("https://a.blob.core.windows.net/b/c?sv=1&sig=abc"), signature),
+        case("URL with SAS, first parameter", url("https://a.blob.core.windows.net/b/c?sig=abc"), signature),
+        case("URL with SAS in capitals", url("https://a.blob.core.windows.net/b/c?SIG=abc"), signature),
+        case("URL signed for S3", url("https://a.s3.example.com/b?X-Amz-Signature=abc"), signature),
+        case("URL signed for Google", url("https://a.example.com/b?X-Goog-Signature=abc"), signature),
+        case("URL with another parameter", url("https://example.com/a?design=1")),
+        case("file URL", url("file:///etc/passwd"), absolute, path="spec.source.url.url"),
+        case("relative URL", url("images/debian.vhd"), absolute),
+        case("URL without host", url("https:///debian.vhd"), absolute),
+        case("plain http URL", url("http://images.demo.svc.cluster.local/debian.vhd")),
+        case("checksum without algorithm", {"spec.source.url.checksum": "a" * 64}, checksum),
+        case("checksum too short", {"spec.source.url.checksum": "sha256:abc"}, checksum),
+        case("checksum", {"spec.source.url.checksum": "sha512:" + "aB" * 64}),
+        case(
+            "checksum of a claim's file",
+            {"spec.source": {"pvc": {"claimName": "build", "checksum": "md5:abc"}}},
+            checksum,
+        ),
+        case("absolute path", path("/etc/passwd"), relative, path="spec.source.pvc.path"),
+        case("path that goes up", path("images/../../secret"), relative),
+        case("path that only looks so", path("images/..debian..vhd")),
+        case("definition and profile", {"spec.profile": {}}, "set at most one of definitionRef and profile"),
+        case(
+            "neither destination nor definition",
+            {"spec.definitionRef": ABSENT},
+            "without a destination the disk goes to a staging disk beside the gallery",
+        ),
+        case("destination without definition", {"spec.definitionRef": ABSENT, "spec.destination.managedDisk": disk}),
+        case("empty destination", {"spec.destination": {}}, one_target),
+        case("two destinations", {"spec.destination": {"pageBlob": blob, "managedDisk": disk}}, one_target),
+        case("page blob", {"spec.destination.pageBlob": blob}),
+        case(
+            "page blob, bad account",
+            {"spec.destination.pageBlob": blob | {"storageAccountId": "images"}},
+            "a storage account",
+        ),
+        case(
+            "page blob, bad container",
+            {"spec.destination.pageBlob": blob | {"container": "a--b"}},
+            "a container's name has",
+        ),
+        case("page blob, root container", {"spec.destination.pageBlob": blob | {"container": "$root"}}),
+        case(
+            "disk, bad name", {"spec.destination.managedDisk": disk | {"diskName": "-a"}}, "a disk's name has letters"
+        ),
+        case(
+            "disk, bad group",
+            {"spec.destination.managedDisk": disk | {"resourceGroup": "a."}},
+            "a resource group's name",
+        ),
+        case(
+            "disk, bad region", {"spec.destination.managedDisk": disk | {"location": "a/b"}}, "a region is written as"
+        ),
+        case(
+            "disk, bad subscription",
+            {"spec.destination.managedDisk": disk | {"subscriptionId": "a"}},
+            "a subscription is named",
+        ),
+        case(
+            "ignore by pattern", {"spec.prerequisites.ignore": ["NET*"]}, "the id of a check is three capital letters"
+        ),
+        case("ignore by id", {"spec.prerequisites.ignore": ["NET003", "SSH001"]}),
+        case("scratch in words", {"spec.scratch.size": "64 GB"}, "a size is a number and a unit"),
+        case("scratch", {"spec.scratch.size": "1.5Ti"}),
+        *(
+            case(
+                f"{name} changed",
+                {f"spec.{name}": before},
+                f"{name} cannot be changed: ",
+                update={f"spec.{name}": after},
+                path=f"spec.{name}",
+            )
+            for name, before, after in [
+                ("source", {"url": {"url": "https://example.com/a"}}, {"url": {"url": "https://example.com/b"}}),
+                ("source", {"url": {"url": "https://example.com/a"}}, {"pvc": {"claimName": "build"}}),
+                ("definitionRef", {"name": "one"}, {"name": "two"}),
+                ("diskRole", "os", "data"),
+                ("destination", {"managedDisk": disk}, {"managedDisk": disk | {"diskName": "other"}}),
+                ("destination", {"managedDisk": disk}, ABSENT),
+            ]
+        ),
+        case(
+            "profile changed",
+            {"spec.definitionRef": ABSENT, "spec.destination.managedDisk": disk, "spec.profile.architecture": "x64"},
+            "profile cannot be changed: ",
+            update={"spec.profile.architecture": "Arm64"},
+        ),
+        case("updatable fields changed", {}, update={"spec.job.retries": 9, "spec.prerequisites.policy": "Warn"}),
+    ]

@@ -1,0 +1,212 @@
+"""Sample objects of the four kinds in JSON form: the least that is accepted, and everything at once."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from gallery_operator.api import GROUP, VERSION
+
+Json = dict[str, Any]
+
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+RESOURCE_GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-images"
+COMPUTE = f"{RESOURCE_GROUP}/providers/Microsoft.Compute"
+STORAGE_ACCOUNT = f"{RESOURCE_GROUP}/providers/Microsoft.Storage/storageAccounts/images"
+
+_MINIMAL: dict[str, Json] = {
+    "Gallery": {"resourceGroup": "rg-images", "location": "westeurope"},
+    "GalleryImageDefinition": {
+        "galleryRef": {"name": "platform"},
+        "osState": "Generalized",
+        "identifier": {"publisher": "platform", "offer": "debian", "sku": "12-gen2"},
+    },
+    "VhdImport": {
+        "source": {"url": {"url": "https://example.com/debian.qcow2.xz"}},
+        "definitionRef": {"name": "debian-12"},
+    },
+    "ImageVersion": {
+        "definitionRef": {"name": "debian-12"},
+        "version": "12.7.1",
+        "source": {"osDisk": {"vhdImportRef": {"name": "debian-12-os"}}},
+        "targetRegions": [{"name": "westeurope"}],
+    },
+}
+
+# Alternatives that exclude each other need more than one object.
+_FULL: dict[str, list[Json]] = {
+    "Gallery": [
+        {
+            "galleryName": "platform_images",
+            "subscriptionId": SUBSCRIPTION,
+            "resourceGroup": "rg-images",
+            "location": "West Europe",
+            "description": "Images of the platform team",
+            "credentialRef": {"name": "azure"},
+            "allowedNamespaces": {"names": ["team-a"]},
+            "tags": {"costCenter": "42"},
+            "adoptionPolicy": "Adopt",
+            "deletionPolicy": "Retain",
+        }
+    ],
+    "GalleryImageDefinition": [
+        {
+            "galleryRef": {"name": "platform", "namespace": "images"},
+            "imageDefinitionName": "debian-12.x64",
+            "osType": "Linux",
+            "osState": "Generalized",
+            "hyperVGeneration": "V2",
+            "architecture": "x64",
+            "identifier": {"publisher": "platform", "offer": "debian", "sku": "12-gen2"},
+            "features": [{"name": "SecurityType", "value": "TrustedLaunchSupported"}],
+            "recommended": {"vCPUs": {"min": 1, "max": 64}, "memory": {"min": 1, "max": 256}},
+            "disallowed": {"diskTypes": ["Standard_LRS"]},
+            "purchasePlan": {"name": "plan", "publisher": "platform", "product": "debian"},
+            "endOfLifeDate": "2030-01-01T00:00:00Z",
+            "description": "Debian 12",
+            "eula": "https://example.com/eula",
+            "privacyStatementUri": "https://example.com/privacy",
+            "releaseNoteUri": "https://example.com/notes",
+            "tags": {"costCenter": "42"},
+            "adoptionPolicy": "Refuse",
+            "deletionPolicy": "Delete",
+        },
+        {
+            "gallery": {"resourceId": f"{COMPUTE}/galleries/platform"},
+            "osState": "Specialized",
+            "identifier": {"publisher": "platform", "offer": "debian", "sku": "12-gen2"},
+        },
+    ],
+    "VhdImport": [
+        {
+            "source": {
+                "url": {
+                    "url": "https://example.com/debian.qcow2.xz",
+                    "checksum": "sha256:" + "0" * 64,
+                    "headersSecretRef": {"name": "headers"},
+                    "caBundleRef": {"name": "ca"},
+                },
+                "format": "qcow2",
+            },
+            "definitionRef": {"name": "debian-12"},
+            "diskRole": "os",
+            "prerequisites": {"policy": "Warn", "level": "Strict", "onUnknown": "Allow", "ignore": ["NET003"]},
+            "destination": {
+                "pageBlob": {"storageAccountId": STORAGE_ACCOUNT, "container": "vhds", "blobName": "debian.vhd"}
+            },
+            "scratch": {"storageClassName": "fast", "size": "128Gi"},
+            "job": {
+                "resources": {"limits": {"memory": "1Gi"}},
+                "nodeSelector": {"kubernetes.io/arch": "amd64"},
+                "tolerations": [{"key": "builds", "operator": "Exists"}],
+                "affinity": {"podAffinity": {}},
+                "retries": 5,
+            },
+            "deletionPolicy": "Retain",
+        },
+        {
+            "source": {
+                "pvc": {"claimName": "build-output", "path": "out/disk.vhd", "checksum": "sha512:" + "a" * 128},
+                "format": "vhd",
+            },
+            "profile": {"osState": "Specialized", "hyperVGeneration": "V1", "architecture": "Arm64"},
+            "diskRole": "data",
+            "destination": {
+                "managedDisk": {
+                    "subscriptionId": SUBSCRIPTION,
+                    "resourceGroup": "rg-images",
+                    "location": "westeurope",
+                    "diskName": "debian-12_os",
+                    "sku": "Premium_LRS",
+                    "tags": {"costCenter": "42"},
+                }
+            },
+        },
+    ],
+    "ImageVersion": [
+        {
+            "definitionRef": {"name": "debian-12"},
+            "version": "12.7.20261123",
+            "source": {
+                "osDisk": {
+                    "blob": {
+                        "storageAccountId": STORAGE_ACCOUNT,
+                        "uri": "https://images.blob.core.windows.net/vhds/debian.vhd",
+                    },
+                    "hostCaching": "ReadOnly",
+                },
+                "dataDisks": [
+                    {"lun": 0, "diskId": f"{COMPUTE}/disks/data", "hostCaching": "None"},
+                    {"lun": 1, "snapshotId": f"{COMPUTE}/snapshots/data"},
+                    {"lun": 2, "vhdImportRef": {"name": "data"}},
+                    {
+                        "lun": 3,
+                        "blob": {
+                            "storageAccountId": STORAGE_ACCOUNT,
+                            "uri": "https://images.blob.core.windows.net/vhds/data.vhd",
+                        },
+                    },
+                ],
+            },
+            "targetRegions": [
+                {
+                    "name": "westeurope",
+                    "regionalReplicaCount": 3,
+                    "storageAccountType": "Standard_ZRS",
+                    "excludeFromLatest": True,
+                }
+            ],
+            "replicationMode": "Full",
+            "excludeFromLatest": True,
+            "endOfLifeDate": "2030-01-01T00:00:00Z",
+            "safetyProfile": {
+                "allowDeletionOfReplicatedLocations": False,
+                "blockDeletionBeforeEndOfLife": True,
+            },
+            "readyPolicy": "HomeRegion",
+            "tags": {"costCenter": "42"},
+            "adoptionPolicy": "Adopt",
+            "deletionPolicy": "Retain",
+        },
+        {
+            "definitionRef": {"name": "debian-12"},
+            "version": "1.0.0",
+            "source": {"osDisk": {"snapshotId": f"{COMPUTE}/snapshots/os"}},
+            "targetRegions": [{"name": "westeurope"}],
+        },
+        {
+            "definitionRef": {"name": "debian-12"},
+            "version": "1.0.0",
+            "source": {"osDisk": {"diskId": f"{COMPUTE}/disks/os"}},
+            "targetRegions": [{"name": "westeurope"}],
+        },
+        {
+            "definitionRef": {"name": "debian-12"},
+            "version": "1.0.0",
+            "source": {"osDisk": {"vhdImportRef": {"name": "os"}}},
+            "targetRegions": [{"name": "westeurope"}],
+        },
+    ],
+}
+
+
+KINDS = tuple(_MINIMAL)
+
+
+def minimal(kind: str, name: str = "sample") -> Json:
+    """Return the smallest object of a kind that the API server accepts."""
+    return _object(kind, name, _MINIMAL[kind])
+
+
+def full(kind: str, name: str = "sample") -> list[Json]:
+    """Return objects of a kind that together set every field of its spec."""
+    return [_object(kind, name, spec) for spec in _FULL[kind]]
+
+
+def _object(kind: str, name: str, spec: Json) -> Json:
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": copy.deepcopy(spec),
+    }
