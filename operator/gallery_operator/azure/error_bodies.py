@@ -44,7 +44,8 @@ class ErrorBody:
 
 def clean(text: object) -> str:
     """Return a text as one short line without secrets and without what changes at every attempt."""
-    line = " ".join(redact(_VOLATILE.sub("", str(text))).split())
+    whole = str(text).encode("utf-8", "replace").decode()  # no lone surrogates: they cannot be written anywhere
+    line = " ".join(redact(_VOLATILE.sub("", whole)).split())
     return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
 
 
@@ -76,11 +77,11 @@ def parse_document(document: object) -> ErrorBody:
     if isinstance(description, str):  # Entra ID: {"error": "invalid_client", "error_description": "AADSTS…: …"}
         found = _AADSTS.search(description)
         outer = str(document.get("error", ""))
-        codes = (found.group(1), outer) if found else (outer,)
+        codes = (outer, found.group(1)) if found else (outer,)
         return ErrorBody(tuple(code for code in codes if code), clean(description))
     root = document.get("error", document)
     if not isinstance(root, Mapping):
-        return ErrorBody((root,) if isinstance(root, str) else ())
+        return ErrorBody((root,) if isinstance(root, str) and root else ())
     pairs = list(_walk(root, 0))
     texts: list[str] = []
     for _, text in pairs:

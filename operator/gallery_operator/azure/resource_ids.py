@@ -44,7 +44,9 @@ class ResourceId:
         if self.namespace and not _NAMESPACE.fullmatch(self.namespace):
             raise InvalidResourceIdError(f"{self.namespace!r} is not the name of a resource provider")
         for type_, name in self.path:
-            if not _TYPE.fullmatch(type_):
+            if (
+                not _TYPE.fullmatch(type_) or type_.lower() == "providers"
+            ):  # an extension resource, as a role assignment
                 raise InvalidResourceIdError(f"{type_!r} is not a resource type")
             _check_segment(type_, name)
 
