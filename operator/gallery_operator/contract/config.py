@@ -118,6 +118,8 @@ class UploadConfig(_Config):
         concurrency: Put Page requests in flight.
         blob_metadata: Metadata written to a page blob when it is complete.
         api_version: Storage API version to speak (``x-ms-version``); None: the SDK's own.
+        source: The claim that holds a disk read in place; needed when the scratch volume of ``prepare`` is
+            not handed on, because ``upload`` then measures the disk again before it sends anything.
     """
 
     target: Literal["pageBlob", "managedDisk"]
@@ -126,6 +128,7 @@ class UploadConfig(_Config):
     concurrency: int = Field(default=16, ge=1, le=64)
     blob_metadata: dict[str, str] = {}
     api_version: str | None = None
+    source: PvcSource | None = None
     scratch_dir: str = "/scratch"
     source_dir: str = "/source"
     source_device: str = "/dev/source"
