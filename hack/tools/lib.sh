@@ -16,8 +16,8 @@ TOOLS=(
   "helm|kubernetes|helm.sh/helm/v3/cmd/helm"
   "coredns|coredns|github.com/coredns/coredns"
   "local-path-provisioner|local-path-provisioner|github.com/rancher/local-path-provisioner"
-  "pause|node|./pause"
-  "volume-helper|node|./volume-helper"
+  "pause|helpers|./pause"
+  "volume-helper|helpers|./volume-helper"
   "kubeconform|kubeconform|github.com/yannh/kubeconform/cmd/kubeconform"
   "helm-docs|helm-docs|github.com/norwoodj/helm-docs/cmd/helm-docs"
 )

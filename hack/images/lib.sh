@@ -1,0 +1,150 @@
+# shellcheck shell=bash
+# How images are built. Sourced by hack/images/build after lib/common.sh and lib/python.sh.
+
+IMAGES="$CACHE/images"
+LAYOUT="$IMAGES/layout" # OCI layout with all finished images, one tag each
+DEBIAN=bookworm
+# What the operator's image needs from Debian is in the base already: base layers are shared by all images, and the
+# build needs neither apt nor a network then.
+DEBIAN_PACKAGES=ca-certificates,grub-common,python3,qemu-utils
+DEBIAN_PYTHON=3.11
+REGISTRY_BASE_PYTHON="docker.io/library/python:3.12-slim-bookworm"
+REGISTRY_BASE_NODE="docker.io/library/node:22-bookworm-slim"
+
+# One build at a time: storage, layout and contexts are shared. Runs this script again below the lock.
+lock_images() {
+  mkdir -p "$IMAGES"
+  [ "${GALLERY_OPERATOR_IMAGES_LOCKED:-}" = "$IMAGES" ] && return 0
+  export GALLERY_OPERATOR_IMAGES_LOCKED="$IMAGES"
+  exec flock "$IMAGES/.lock" "$REPO_ROOT/hack/images/build" "$@"
+}
+
+# Sets ENGINE.
+find_engine() {
+  if docker_answers; then
+    ENGINE=docker
+  elif ! have buildah || ! have mmdebstrap; then
+    die "no Docker engine answers, and buildah or mmdebstrap is missing: start Docker, or run 'hack/setup system'"
+  elif can_be_root; then
+    ENGINE=buildah
+  else
+    die "no Docker engine answers, and building images without it needs root or sudo without a password"
+  fi
+  CONTEXTS=$(mktemp -d "$IMAGES/contexts.XXXXXX")
+  trap 'rm -rf "$CONTEXTS"' EXIT
+}
+
+new_context() { mktemp -d "$CONTEXTS/XXXXXX"; }
+
+# A package's source files with the times they have, without what Python leaves beside them.
+copy_python() { (cd "$(dirname "$1")" && tar -c --exclude=__pycache__ "$(basename "$1")") | tar -x -C "$2"; }
+
+# Many files into a build context at no cost: the cache and the contexts are on one file system.
+link_tree() { cp -al "$1" "$2"; }
+
+buildah_() {
+  as_root buildah --root "$CACHE/containers/storage" --runroot "$CACHE/containers/run" "$@"
+}
+
+# Puts the wheels a requirements file of a context names into the context; with Docker pip gets them itself.
+add_wheels() {
+  local context=$1 requirements="$1/$2" folder pip platforms=() minor
+  [ "$ENGINE" = buildah ] || return 0
+  folder="$IMAGES/wheels-$(cat "$requirements" "$REPO_ROOT/hack/tools/python/pip.txt" | sha256sum | cut -c1-16)"
+  if [ ! -d "$folder" ]; then
+    log "fetching Python packages..."
+    pip=$(pip_command)
+    rm -rf "$folder.part"
+    # Wheels for the image's Python and C library (glibc 2.36), whatever this machine has.
+    for minor in $(seq 36 -1 17); do platforms+=(--platform "manylinux_2_${minor}_$(uname -m)"); done
+    for minor in manylinux2014 manylinux2010 manylinux1 linux; do platforms+=(--platform "${minor}_$(uname -m)"); done
+    "$pip" download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+      --python-version "$DEBIAN_PYTHON" --implementation cp --abi "cp${DEBIAN_PYTHON/./}" --abi abi3 --abi none \
+      "${platforms[@]}" --dest "$folder.part" --requirement "$requirements" \
+      --requirement "$REPO_ROOT/hack/tools/python/pip.txt" >&2 || die "could not fetch Python packages; pip's message is above"
+    mv "$folder.part" "$folder"
+  fi
+  link_tree "$folder" "$context/wheels"
+}
+
+# Prints a folder with what a package-lock.json names, installed.
+node_modules() {
+  local source=$1 folder npm
+  folder="$IMAGES/npm-$(cat "$source/package.json" "$source/package-lock.json" | sha256sum | cut -c1-16)"
+  if [ ! -d "$folder" ]; then
+    log "fetching npm packages..."
+    npm=$("$REPO_ROOT/hack/tools/path" npm)
+    rm -rf "$folder.part"
+    mkdir "$folder.part"
+    cp "$source/package.json" "$source/package-lock.json" "$folder.part/"
+    (cd "$folder.part" && "$npm" ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error >&2) \
+      || die "could not fetch npm packages; npm's message is above"
+    mv "$folder.part" "$folder"
+  fi
+  printf '%s\n' "$folder/node_modules"
+}
+
+# Makes sure that a base image is there and sets BASE to its name.
+base() {
+  if [ "$ENGINE" = docker ]; then
+    BASE=$REGISTRY_BASE_PYTHON
+    [ "$1" = python ] || BASE=$REGISTRY_BASE_NODE
+    return 0
+  fi
+  case $1 in
+    python) BASE=localhost/base-python:12 ;;
+    node) BASE=localhost/base-node:22 ;;
+  esac
+  if [ "$(base_label "$BASE")" != "$(base_recipe "$1")" ]; then "make_base_$1"; fi
+}
+
+# Identifies how a base is made, so that another recipe makes another one.
+base_recipe() {
+  (
+    cat "$REPO_ROOT/hack/images/debian-base"
+    printf '%s ' "$DEBIAN" "$DEBIAN_PACKAGES"
+    [ "$1" = python ] || cat "$REPO_ROOT/hack/tools/python/node.txt"
+  ) | sha256sum | cut -c1-16
+}
+
+base_label() {
+  buildah_ inspect --type image --format '{{index .OCIv1.Config.Labels "dev.gallery-operator.recipe"}}' "$1" 2>/dev/null || true
+}
+
+make_base_python() {
+  local context
+  log "making the base image from Debian packages..."
+  context=$(new_context)
+  as_root "$REPO_ROOT/hack/images/debian-base" "$DEBIAN" "$DEBIAN_PACKAGES" "$context/base.tar"
+  printf 'FROM scratch\nADD base.tar /\nENV LANG=C.UTF-8\nLABEL dev.gallery-operator.recipe=%s\n' \
+    "$(base_recipe python)" >"$context/Containerfile"
+  buildah_ bud --quiet --isolation chroot --file "$context/Containerfile" --tag localhost/base-python:12 "$context" >/dev/null
+}
+
+make_base_node() {
+  local context
+  base python
+  log "making the base image with Node..."
+  context=$(new_context)
+  cp "$(readlink -f "$("$REPO_ROOT/hack/tools/path" node)")" "$context/node"
+  printf 'FROM %s\nCOPY node /usr/local/bin/node\nLABEL dev.gallery-operator.recipe=%s\n' \
+    "$BASE" "$(base_recipe node)" >"$context/Containerfile"
+  buildah_ bud --quiet --isolation chroot --file "$context/Containerfile" --tag localhost/base-node:22 "$context" >/dev/null
+  BASE=localhost/base-node:22
+}
+
+# Builds localhost/NAME:dev from a context and leaves it in the layout.
+build_image() {
+  local name=$1 context=$2
+  base "$3"
+  if [ "$ENGINE" = docker ]; then
+    docker build --quiet --build-arg "BASE=$BASE" --file "$context/Containerfile" --tag "localhost/$name:dev" "$context" >/dev/null
+    return 0
+  fi
+  buildah_ bud --quiet --layers --isolation chroot --pull-never --build-arg "BASE=$BASE" \
+    --file "$context/Containerfile" --tag "localhost/$name:dev" "$context" >/dev/null \
+    || die "could not build $name; buildah's message is above"
+  # Uncompressed: it stays on this machine.
+  buildah_ push --quiet --disable-compression "localhost/$name:dev" "oci:$LAYOUT:$name" >/dev/null
+  as_root chmod -R a+rX "$LAYOUT"
+}

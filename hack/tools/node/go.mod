@@ -1,3 +1,0 @@
-module gallery-operator.dev/hack/tools/node
-
-go 1.25.0
