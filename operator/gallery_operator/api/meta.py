@@ -15,6 +15,8 @@ from pydantic.alias_generators import to_camel
 GROUP = "gallery-operator.dev"
 VERSION = "v1alpha1"
 FINALIZER = f"{GROUP}/finalizer"
+RECONCILE_ANNOTATION = f"{GROUP}/reconcile-requested-at"
+"""Annotation by which a person asks for a reconcile, or for another try of a failed import."""
 PATTERN_MESSAGE = "x-pattern-message"
 """Key in a field's JSON schema: the sentence that replaces the API server's "should match '^...$'"."""
 

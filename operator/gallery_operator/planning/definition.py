@@ -1,7 +1,7 @@
 """Image definition: what to send to Azure, and whether what is there differs, in normal form.
 
-Azure normalises (``"true"`` becomes ``"True"``, ``NVMe, SCSI`` becomes ``SCSI, NVMe``) and refuses the un-normalised form
-afterwards (PropertyChangeNotAllowed), so features are compared without case and order.
+Azure normalises (``"true"`` becomes ``"True"``, ``NVMe, SCSI`` becomes ``SCSI, NVMe``) and then refuses the form it
+was given (PropertyChangeNotAllowed), so features are compared without case and order.
 """
 
 from collections.abc import Iterable, Mapping
@@ -106,9 +106,11 @@ def differences(
         if str(identifier.get(name, "")).lower() != wanted.lower():
             immutable.append((f"identifier.{name}", str(identifier.get(name, "")), wanted))
     updatable = [name for name in _UPDATABLE if name in wire and have.get(name) != wire[name]]
-    for name in ("recommended", "disallowed"):
-        if name in wire and not _contains(have.get(name) or {}, wire[name]):
-            updatable.append(name)
+    updatable += [
+        name
+        for name in ("recommended", "disallowed")
+        if name in wire and not _contains(have.get(name) or {}, wire[name])
+    ]
     if spec.end_of_life_date is not None and not same_moment(have.get("endOfLifeDate"), spec.end_of_life_date):
         updatable.append("endOfLifeDate")
     if _features_differ(have.get("features"), features(definition)):
@@ -119,7 +121,7 @@ def differences(
 
 
 def same_moment(wire: object, wanted: datetime) -> bool:
-    """Whether a date of Azure's is the wanted one; Azure writes fractions of a second and either ``Z`` or ``+00:00``."""
+    """Whether a date of Azure's is the wanted one; Azure writes fractions of a second, and ``Z`` or ``+00:00``."""
     if not isinstance(wire, str):
         return False
     try:

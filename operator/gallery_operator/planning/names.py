@@ -1,0 +1,35 @@
+"""Names of what an import makes in the cluster; deterministic, so that a restart finds what it made."""
+
+import hashlib
+import json
+from typing import Any
+
+_LONGEST = 63
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return a short digest of JSON-able settings; equal settings give equal digests."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def child_name(parent: str, purpose: str, suffix: str) -> str:
+    """Return ``<parent>-<purpose>-<suffix>``, shortened to a DNS label without losing uniqueness.
+
+    Args:
+        parent: Name of the owning object.
+        purpose: For example ``prepare``.
+        suffix: A fingerprint.
+    """
+    tail = f"-{purpose}-{suffix}"
+    head = parent.replace(".", "-")
+    if len(head) + len(tail) > _LONGEST or head != parent:
+        mark = hashlib.sha256(parent.encode()).hexdigest()[:6]
+        head = head[: _LONGEST - len(tail) - len(mark) - 1].rstrip("-") + "-" + mark
+    return head + tail
+
+
+def staging_disk_name(namespace: str, name: str, uid: str) -> str:
+    """Return the name of the staging disk of an import: readable, unique, at most 80 characters (Azure's limit)."""
+    mark = hashlib.sha256(uid.encode()).hexdigest()[:8]
+    return f"{namespace}-{name}"[: 80 - len("-staging-") - len(mark)].rstrip("-._") + f"-staging-{mark}"

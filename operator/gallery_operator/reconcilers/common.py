@@ -1,0 +1,125 @@
+"""Steps that all kinds share: rivals, adoption, dependents, elapsed time."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gallery_operator.api import Resource
+from gallery_operator.planning.backoff import poll_delay
+from gallery_operator.planning.outcome import Stalled, Waiting
+from gallery_operator.planning.ownership import Ownership, owner_of, ownership
+from gallery_operator.reconcilers.context import Context
+from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.runtime.workqueue import Key
+
+BUSY_STATES = frozenset({"Creating", "Updating", "Deleting", "Migrating"})
+_DEPENDENTS_SECONDS = 15.0
+
+
+def key_of(resource: Resource) -> Key:
+    """Return the key of an object."""
+    return Key(resource.kind_name, resource.metadata.namespace, resource.metadata.name)
+
+
+async def refuse_rivals(ctx: Context, resource: Resource) -> None:
+    """Let the older of two objects with one target win.
+
+    Raises:
+        Halt: An older object makes the same thing in Azure.
+    """
+    mine = _age(resource.metadata.creation_timestamp, resource.metadata.uid)
+    for rival in ctx.hints.rivals(key_of(resource)):
+        body = await ctx.kube.get(rival.kind, rival.namespace, rival.name)
+        if body is None:
+            ctx.hints.remove(rival)
+            continue
+        other = type(resource).model_validate(body)
+        if _age(other.metadata.creation_timestamp, other.metadata.uid) < mine:
+            raise Halt(
+                Stalled(
+                    "TargetInUse",
+                    f"{rival} was there first and makes the same thing in Azure: delete one of the two, or give this "
+                    "one another name in Azure.",
+                )
+            )
+
+
+def _age(created: datetime | None, uid: str) -> tuple[float, str]:
+    return (created.timestamp() if created is not None else float("inf"), uid)
+
+
+def refuse_foreign(
+    ctx: Context, resource: Resource, tags: Mapping[str, str] | None, what: str, *, adoption: str | None
+) -> None:
+    """Leave alone what is not ours.
+
+    Args:
+        ctx: Context.
+        resource: The object.
+        tags: Tags of what exists in Azure.
+        what: What exists, for the message.
+        adoption: ``spec.adoptionPolicy``, or None for a kind that cannot adopt.
+
+    Raises:
+        Halt: It belongs to another object, or to nobody and is not to be adopted.
+    """
+    whose = ownership(tags, resource, ctx.settings.cluster)
+    if whose is Ownership.ANOTHERS:
+        raise Halt(
+            Stalled(
+                "OwnedByAnother",
+                f"{what} exists and belongs to {owner_of(tags)}: delete that object, or choose another name in Azure.",
+            )
+        )
+    if whose is Ownership.NOBODYS and adoption != "Adopt":
+        how = (
+            "set spec.adoptionPolicy to Adopt to take it over, or choose another name in Azure."
+            if adoption is not None
+            else "choose another name, or delete it in Azure."
+        )
+        raise Halt(Stalled("AlreadyExists", f"{what} exists already and was not made by this operator: {how}"))
+
+
+def is_ours(ctx: Context, resource: Resource, tags: Mapping[str, str] | None) -> bool:
+    """Whether what exists in Azure belongs to this object."""
+    return ownership(tags, resource, ctx.settings.cluster) is Ownership.OURS
+
+
+async def wait_for_dependents(ctx: Context, resource: Resource, kinds: tuple[str, ...]) -> None:
+    """Let an object that is being deleted wait for those that refer to it.
+
+    Args:
+        ctx: Context.
+        resource: The object.
+        kinds: Kinds whose objects must go first.
+
+    Raises:
+        Halt: There still are some; the message lists them.
+    """
+    found = []
+    for each in ctx.hints.referrers(key_of(resource)):
+        if each.kind in kinds:
+            if await ctx.kube.get(each.kind, each.namespace, each.name) is None:
+                ctx.hints.remove(each)
+            else:
+                found.append(str(each))
+    if found:
+        shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+        raise Halt(Waiting("HasDependents", f"Waiting until these are deleted: {shown}.", _DEPENDENTS_SECONDS))
+
+
+def polling(ctx: Context, resource: Resource) -> float:
+    """Return the seconds until the next look at a running operation of Azure's.
+
+    The time it has run for is read from the ``Reconciling`` condition, so that a restart does not start over.
+    """
+    for each in resource.status.conditions:
+        if each.type == "Reconciling":
+            elapsed = (ctx.now() - each.last_transition_time).total_seconds()
+            return poll_delay(max(0.0, elapsed), ctx.settings.poll_seconds)
+    return ctx.settings.poll_seconds
+
+
+def properties(existing: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the ``properties`` of an ARM resource, or an empty dict."""
+    return dict((existing or {}).get("properties") or {})

@@ -1,0 +1,89 @@
+"""Reconciles ``Gallery``."""
+
+from typing import Any
+
+from gallery_operator import metrics
+from gallery_operator.api import Gallery
+from gallery_operator.planning import gallery as plan
+from gallery_operator.planning.outcome import Done, Report, Waiting
+from gallery_operator.planning.ownership import owner_tags
+from gallery_operator.reconcilers.common import (
+    BUSY_STATES,
+    is_ours,
+    polling,
+    properties,
+    refuse_foreign,
+    refuse_rivals,
+    wait_for_dependents,
+)
+from gallery_operator.reconcilers.context import Context
+from gallery_operator.reconcilers.halt import Halt, from_azure
+from gallery_operator.reconcilers.scope import GalleryScope, gallery_of_object
+
+
+async def reconcile(ctx: Context, gallery: Gallery) -> Report:
+    """Bring a gallery to its desired state, one step a call.
+
+    Raises:
+        Halt: It ends early with another outcome.
+        AzureError: A request to Azure failed.
+    """
+    await refuse_rivals(ctx, gallery)
+    scope = await gallery_of_object(ctx, gallery)
+    owner = owner_tags(gallery, ctx.settings.cluster)
+    existing = await scope.arm.get(scope.resource_id)
+    if existing is None:
+        created = await scope.arm.put(scope.resource_id, plan.body(gallery, owner, None))
+        return _underway(ctx, gallery, scope, created, "Creating the gallery.")
+    refuse_foreign(
+        ctx, gallery, existing.get("tags"), f"Gallery {scope.resource_id}", adoption=gallery.spec.adoption_policy
+    )
+    state = properties(existing).get("provisioningState")
+    if state in BUSY_STATES:
+        return _underway(ctx, gallery, scope, existing, f"The gallery is {str(state).lower()}.")
+    differs = plan.difference(gallery, owner, existing)
+    if state == "Failed":
+        failure = await scope.arm.failure(scope.resource_id)
+        if failure is not None and not failure.retryable:
+            raise Halt(from_azure(failure), **_fields(scope, existing))
+        differs.append("provisioningState")
+    if differs:
+        metrics.DRIFT_CORRECTIONS.labels(kind="Gallery").inc()
+        updated = await scope.arm.put(scope.resource_id, plan.body(gallery, owner, existing))
+        return _underway(ctx, gallery, scope, updated, f"Updating {', '.join(differs)}.")
+    return Report(Done("The gallery is as desired."), _fields(scope, existing))
+
+
+async def finalize(ctx: Context, gallery: Gallery) -> Report:
+    """Delete a gallery; ``Done`` means that the finalizer may go."""
+    await wait_for_dependents(ctx, gallery, ("GalleryImageDefinition",))
+    if gallery.spec.deletion_policy == "Retain":
+        return Report(Done("The gallery is left in Azure.", "Retained"))
+    try:
+        scope = await gallery_of_object(ctx, gallery)
+    except Halt:
+        if gallery.status.resource_id is None:  # it never got as far as Azure
+            return Report(Done("Nothing was made in Azure.", "Deleted"))
+        raise
+    existing = await scope.arm.get(scope.resource_id)
+    if existing is None or not is_ours(ctx, gallery, existing.get("tags")):
+        return Report(Done("The gallery is gone.", "Deleted"))
+    if properties(existing).get("provisioningState") != "Deleting":
+        await scope.arm.delete(scope.resource_id)
+    return Report(
+        Waiting("Deleting", "Deleting the gallery.", polling(ctx, gallery)), {"provisioningState": "Deleting"}
+    )
+
+
+def _underway(ctx: Context, gallery: Gallery, scope: GalleryScope, body: dict[str, Any], message: str) -> Report:
+    return Report(Waiting("Progressing", message, polling(ctx, gallery)), _fields(scope, body))
+
+
+def _fields(scope: GalleryScope, existing: dict[str, Any]) -> dict[str, Any]:
+    found = properties(existing)
+    return {
+        "resourceId": scope.resource_id,
+        "provisioningState": found.get("provisioningState"),
+        "location": existing.get("location"),
+        "uniqueName": (found.get("identifier") or {}).get("uniqueName"),
+    }

@@ -1,0 +1,261 @@
+"""The Jobs of an import: made when missing, read when there, judged when ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from gallery_operator import metrics
+from gallery_operator.api import VhdImport
+from gallery_operator.api.meta import RECONCILE_ANNOTATION
+from gallery_operator.contract import FailureCode, PrepareConfig, PvcSource, UploadConfig, UrlSource
+from gallery_operator.contract.config import PrerequisitesConfig
+from gallery_operator.kube import KubeError, KubeReason
+from gallery_operator.planning import jobs
+from gallery_operator.planning.jobs import Component, JobState
+from gallery_operator.planning.names import child_name, fingerprint
+from gallery_operator.planning.outcome import Stalled, Waiting
+from gallery_operator.planning.progress import progress_fields
+from gallery_operator.planning.status import timestamp
+from gallery_operator.reconcilers.context import Context
+from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.import_scope import ImportScope
+
+_WAIT_SECONDS = 30.0
+_POLL_SECONDS = 3.0
+
+_NEXT_STEPS: Mapping[FailureCode, str] = {
+    FailureCode.SOURCE_NOT_FOUND: "Correct the source (make a new VhdImport), or put the file there.",
+    FailureCode.SOURCE_FORBIDDEN: "Give credentials for the source in headersSecretRef, or grant access to it.",
+    FailureCode.SOURCE_ADDRESS_FORBIDDEN: "Use a public address, or let the administrator allow the host or network "
+    "(chart values jobs.allowedSourceHosts, jobs.allowedSourceCidrs).",
+    FailureCode.TLS_FAILED: "Give the CA of the server in caBundleRef, or mend its certificate.",
+    FailureCode.CHECKSUM_MISMATCH: "Compare the checksum with the file's: one of the two is wrong.",
+    FailureCode.SOURCE_TRUNCATED: "Put the whole file there.",
+    FailureCode.NOT_A_DISK: "The file must be a raw disk, VHD, VHDX, qcow2 or VMDK, plain or compressed.",
+    FailureCode.UNSUPPORTED_FORMAT: "Convert the disk to raw, VHD, VHDX, qcow2 or VMDK.",
+    FailureCode.UNSAFE_IMAGE: "Flatten the image (qemu-img convert), so that it needs no other file.",
+    FailureCode.CORRUPT_IMAGE: "Make the image anew.",
+    FailureCode.TOO_LARGE: "Make the disk smaller, or choose a destination with a higher limit.",
+    FailureCode.SCRATCH_FULL: "Raise spec.scratch.size.",
+    FailureCode.PREREQUISITES_NOT_MET: "See status.prerequisites for each finding and its remedy.",
+    FailureCode.PREREQUISITES_UNKNOWN: "See status.prerequisites; prerequisites.onUnknown: Allow goes on anyway.",
+    FailureCode.TARGET_CONFLICT: "Something else writes to the target, or it is not ours: choose another name.",
+}
+
+
+_MENDED_BY_TIME = frozenset(
+    {
+        FailureCode.SOURCE_UNREACHABLE,
+        FailureCode.TARGET_UNREACHABLE,
+        FailureCode.TARGET_FORBIDDEN,
+        FailureCode.INTERNAL,
+    }
+)
+_PAUSE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class JobRef:
+    """A Job of an import and what it needs."""
+
+    component: Component
+    name: str
+    config: PrepareConfig | UploadConfig
+
+
+def scratch_name(vhd_import: VhdImport) -> str:
+    """Return the name of the scratch claim."""
+    return child_name(vhd_import.metadata.name, "scratch", fingerprint(vhd_import.metadata.uid))
+
+
+def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobRef:
+    """Return the prepare Job; another configuration gives another Job."""
+    spec = vhd_import.spec
+    worker = ctx.settings.worker
+    source: UrlSource | PvcSource
+    if spec.source.url is not None:
+        source = UrlSource(
+            url=spec.source.url.url,
+            checksum=spec.source.url.checksum,
+            has_headers=spec.source.url.headers_secret_ref is not None,
+            has_ca_bundle=spec.source.url.ca_bundle_ref is not None,
+            allowed_cidrs=worker.allowed_cidrs,
+            allowed_hosts=worker.allowed_hosts,
+        )
+    elif spec.source.pvc is not None:
+        source = PvcSource(path=spec.source.pvc.path, checksum=spec.source.pvc.checksum)
+    else:
+        raise Halt(Stalled("InvalidSpec", "Set exactly one of source.url and source.pvc."))
+    config = PrepareConfig(
+        source=source,
+        format=spec.source.format,
+        max_virtual_size=scope.max_virtual_size,
+        guest=scope.guest,
+        prerequisites=PrerequisitesConfig(
+            policy=spec.prerequisites.policy,
+            level=spec.prerequisites.level,
+            on_unknown=spec.prerequisites.on_unknown,
+            ignore=spec.prerequisites.ignore,
+        ),
+    )
+    return JobRef("prepare", _job_name(vhd_import, "prepare", config), config)
+
+
+def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata: dict[str, str]) -> JobRef:
+    """Return the upload Job of a prepared disk.
+
+    Args:
+        ctx: Context.
+        vhd_import: The import; its status holds the disk's size and digest.
+        scope: Where it goes.
+        metadata: Metadata for a page blob.
+    """
+    disk = vhd_import.status.disk
+    if disk is None or disk.virtual_size is None or disk.sha256 is None:
+        raise AssertionError("an upload follows a finished prepare Job")
+    config = UploadConfig(
+        target="pageBlob" if scope.target.type == "PageBlob" else "managedDisk",
+        virtual_size=disk.virtual_size,
+        sha256=disk.sha256,
+        blob_metadata=metadata,
+        api_version=ctx.settings.worker.storage_api_version,
+        ca_bundle="/etc/worker/target/ca.crt" if ctx.settings.worker.ca_pem is not None else None,
+    )
+    return JobRef("upload", _job_name(vhd_import, "upload", config), config)
+
+
+def _job_name(vhd_import: VhdImport, component: Component, config: PrepareConfig | UploadConfig) -> str:
+    # The annotation is the user's way to say "try again": another value, another Job.
+    asked = vhd_import.metadata.annotations.get(RECONCILE_ANNOTATION)
+    digest = fingerprint(vhd_import.metadata.uid, config.model_dump(mode="json"), *([asked] if asked else []))
+    return child_name(vhd_import.metadata.name, component, digest)
+
+
+async def check_sources(ctx: Context, vhd_import: VhdImport) -> None:
+    """See that the claim, Secret and ConfigMap that the pod will mount are there; a pod would only hang without them.
+
+    Raises:
+        Halt: One is missing, or the claim's mode does not fit.
+    """
+    namespace = vhd_import.metadata.namespace
+    source = vhd_import.spec.source
+    if source.pvc is not None:
+        claim = await ctx.kube.get("PersistentVolumeClaim", namespace, source.pvc.claim_name)
+        which = f"PersistentVolumeClaim {namespace}/{source.pvc.claim_name}"
+        if claim is None:
+            raise Halt(
+                Waiting("PVCNotFound", f"{which} does not exist: create it, or correct source.pvc.", _WAIT_SECONDS)
+            )
+        block = (claim.get("spec") or {}).get("volumeMode") == "Block"
+        if block and source.pvc.path is not None:
+            raise Halt(
+                Stalled("WrongVolumeMode", f"{which} is a block volume, which is the disk itself: leave path out.")
+            )
+        if not block and source.pvc.path is None:
+            raise Halt(
+                Stalled("WrongVolumeMode", f"{which} holds a file system: name the disk's file in source.pvc.path.")
+            )
+    if source.url is not None:
+        for kind, ref, field in (
+            ("Secret", source.url.headers_secret_ref, "headersSecretRef"),
+            ("ConfigMap", source.url.ca_bundle_ref, "caBundleRef"),
+        ):
+            if ref is None:
+                continue
+            body = await ctx.kube.get(kind, namespace, ref.name)
+            if body is None:
+                raise Halt(
+                    Waiting(
+                        f"{kind}NotFound",
+                        f"{kind} {namespace}/{ref.name} does not exist: create it, or correct source.url.{field}.",
+                        _WAIT_SECONDS,
+                    )
+                )
+            if kind == "ConfigMap" and "ca.crt" not in (body.get("data") or {}):
+                raise Halt(
+                    Stalled(
+                        "CABundleUnusable", f"ConfigMap {namespace}/{ref.name} has no key ca.crt with PEM certificates."
+                    )
+                )
+
+
+async def ensure_scratch(ctx: Context, vhd_import: VhdImport) -> str:
+    """Make the scratch claim if it is missing; returns its name."""
+    name = scratch_name(vhd_import)
+    existing = await ctx.kube.get("PersistentVolumeClaim", vhd_import.metadata.namespace, name)
+    if existing is None:
+        await _create(ctx, "PersistentVolumeClaim", jobs.scratch_claim(vhd_import, name, ctx.settings.worker))
+    return name
+
+
+async def observe(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> JobState:
+    """Read a Job and its pods."""
+    namespace = vhd_import.metadata.namespace
+    body = await ctx.kube.get("Job", namespace, ref.name)
+    if body is None:
+        return jobs.observe(None, ())
+    if not jobs.is_owned(body, vhd_import):
+        raise Halt(
+            Stalled("NameTaken", f"Job {namespace}/{ref.name} exists and was not made for this import: delete it.")
+        )
+    pods = await ctx.kube.list("Pod", namespace, f"batch.kubernetes.io/job-name={ref.name}")
+    return jobs.observe(body, pods)
+
+
+async def start(ctx: Context, vhd_import: VhdImport, ref: JobRef, scratch: str, target: str | None) -> None:
+    """Create a Job, after removing those of an older configuration of the same step."""
+    namespace = vhd_import.metadata.namespace
+    selector = f"{jobs.MANAGED_BY_LABEL}={jobs.MANAGED_BY},{jobs.COMPONENT_LABEL}={ref.component}"
+    for old in await ctx.kube.list("Job", namespace, selector):
+        if jobs.is_owned(old, vhd_import) and old["metadata"]["name"] != ref.name:
+            await ctx.kube.delete("Job", namespace, old["metadata"]["name"])
+    body = jobs.job(vhd_import, ref.name, ref.component, ref.config, scratch, target, ctx.settings.worker)
+    await _create(ctx, "Job", body)
+
+
+async def _create(ctx: Context, kind: str, body: Mapping[str, Any]) -> None:
+    try:
+        await ctx.kube.create(kind, body)
+    except KubeError as error:
+        # It was made meanwhile (a lost answer, a restart); the next look sees it.
+        if error.reason is not KubeReason.ALREADY_EXISTS:
+            raise
+
+
+async def running(ctx: Context, state: JobState, phase: str, message: str) -> Halt:
+    """Return the end of a reconcile while a Job runs: progress in status, next look soon."""
+    progress = await ctx.progress.read(state.pod_ip)
+    fields: dict[str, Any] = {"phase": phase, "attempts": state.attempts}
+    if progress is not None:
+        fields["progress"] = progress_fields(progress, ctx.now())
+        message = f"{progress.phase}."
+    if state.problem:
+        return Halt(Waiting("WorkerPending", state.problem, _POLL_SECONDS * 3), **fields)
+    return Halt(Waiting(phase, message, _POLL_SECONDS), **fields)
+
+
+async def failed(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobState) -> Halt:
+    """Return the end of a reconcile whose Job has failed.
+
+    What time may mend (an unreachable server) is tried anew after a pause; the rest waits for a person, who asks for
+    another try by the annotation ``gallery-operator.dev/reconcile-requested-at``.
+    """
+    report = state.report
+    fields: dict[str, Any] = {"phase": "Failed", "progress": None, "attempts": state.attempts, "nextRetryTime": None}
+    if report is None or report.succeeded or report.code is None:
+        code, text = "WorkerFailed", f"The {ref.component} Job failed: {state.problem}"
+    else:
+        code = report.code.value
+        step = _NEXT_STEPS.get(report.code, "See the log of the Job's pod.")
+        text = f"{report.message.rstrip('.')}. {step}"
+    if state.finished_at is not None and (report is None or report.code in _MENDED_BY_TIME):
+        again = datetime.fromisoformat(state.finished_at) + timedelta(seconds=_PAUSE_SECONDS)
+        left = (again - ctx.now()).total_seconds()
+        if left <= 0:
+            metrics.IMPORT_FAILURES.labels(job=ref.component, code=code).inc()
+            await ctx.kube.delete("Job", vhd_import.metadata.namespace, ref.name)
+            return Halt(Waiting("Retrying", f"{text} Trying again.", 2.0), **fields)
+        fields["nextRetryTime"] = timestamp(again)
+        return Halt(Waiting(code, f"{text} The next try is at {timestamp(again)}.", left + 1.0), **fields)
+    return Halt(Stalled(code, text), **fields)

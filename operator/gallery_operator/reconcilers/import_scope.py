@@ -1,0 +1,118 @@
+"""Where an import goes: its guest profile, its target in Azure, the credential for it."""
+
+from dataclasses import dataclass
+
+from gallery_operator.api import VhdImport
+from gallery_operator.api.vhdimport import ImportTarget
+from gallery_operator.azure import resource_ids
+from gallery_operator.azure.credentials import CredentialSpec
+from gallery_operator.azure.gateway import Arm
+from gallery_operator.azure.resource_ids import ResourceId
+from gallery_operator.contract import GuestProfile
+from gallery_operator.planning.names import staging_disk_name
+from gallery_operator.planning.outcome import Stalled
+from gallery_operator.reconcilers.context import Context
+from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.scope import DefinitionScope, credential, definition_of, subscription
+
+_GIB = 1024**3
+_TIB = 1024**4
+MAX_GEN1_OS = 2 * _TIB
+MAX_OS = 4095 * _GIB
+MAX_PAGE_BLOB = 8 * _TIB
+MAX_MANAGED_DISK = 32767 * _GIB
+
+
+@dataclass(frozen=True)
+class ImportScope:
+    """An import's place in Azure.
+
+    Attributes:
+        credential: Credential for the target.
+        arm: Gateway to ARM in the target's subscription.
+        target: Where the disk goes; the URL of a blob is added when the account's endpoint is known.
+        location: Region of a managed disk.
+        sku: SKU of a managed disk.
+        guest: What the image is declared to be.
+        max_virtual_size: Upper bound of the disk, in bytes.
+    """
+
+    credential: CredentialSpec
+    arm: Arm
+    target: ImportTarget
+    location: str | None
+    sku: str | None
+    guest: GuestProfile
+    max_virtual_size: int
+
+
+async def import_scope(ctx: Context, vhd_import: VhdImport) -> ImportScope:
+    """Resolve where an import goes.
+
+    Raises:
+        Halt: Definition, gallery or credential are missing or not ready.
+    """
+    spec = vhd_import.spec
+    definition: DefinitionScope | None = None
+    if spec.definition_ref is not None:
+        name = spec.definition_ref.name
+        need_ready = not vhd_import.status.uploaded
+        definition = await definition_of(ctx, vhd_import.metadata.namespace, name, need_ready=need_ready)
+    guest = guest_profile(vhd_import, definition)
+    who = (
+        definition.gallery.credential
+        if definition is not None
+        else await credential(ctx, vhd_import.metadata.namespace, None)
+    )
+    return _place(ctx, vhd_import, definition, who, guest)
+
+
+def guest_profile(vhd_import: VhdImport, definition: DefinitionScope | None) -> GuestProfile:
+    """Return what the disk is checked against: the definition's properties, else the profile of the spec."""
+    spec = vhd_import.spec
+    if definition is not None:
+        wanted = definition.definition.spec
+        return GuestProfile(
+            os_state=wanted.os_state,
+            hyper_v_generation=wanted.hyper_v_generation,
+            architecture=wanted.architecture,
+            disk_role=spec.disk_role,
+            features={each.name: each.value for each in wanted.features},
+        )
+    if spec.profile is not None:
+        return GuestProfile(
+            os_state=spec.profile.os_state,
+            hyper_v_generation=spec.profile.hyper_v_generation,
+            architecture=spec.profile.architecture,
+            disk_role=spec.disk_role,
+        )
+    return GuestProfile(disk_role=spec.disk_role)
+
+
+def _place(
+    ctx: Context, vhd_import: VhdImport, definition: DefinitionScope | None, who: CredentialSpec, guest: GuestProfile
+) -> ImportScope:
+    meta = vhd_import.metadata
+    destination = vhd_import.spec.destination
+    largest_os = MAX_GEN1_OS if guest.hyper_v_generation == "V1" else MAX_OS
+    if destination is not None and destination.page_blob is not None:
+        account = ResourceId.parse(destination.page_blob.storage_account_id)
+        arm = ctx.azure.arm(who, account.subscription_id)
+        target = ImportTarget(type="PageBlob", resource_id=str(account))
+        limit = min(MAX_PAGE_BLOB, largest_os) if guest.disk_role == "os" else MAX_PAGE_BLOB
+        return ImportScope(who, arm, target, None, None, guest, limit)
+    limit = largest_os if guest.disk_role == "os" else MAX_MANAGED_DISK
+    if destination is not None and destination.managed_disk is not None:
+        disk = destination.managed_disk
+        subscription_id = subscription(disk.subscription_id, who, ctx)
+        resource_id = resource_ids.disk(subscription_id, disk.resource_group, disk.disk_name or meta.name)
+        target = ImportTarget(type="ManagedDisk", resource_id=str(resource_id), location=disk.location)
+        arm = ctx.azure.arm(who, subscription_id)
+        return ImportScope(who, arm, target, disk.location, disk.sku, guest, limit)
+    if definition is None:
+        raise Halt(Stalled("InvalidSpec", "Without a destination, definitionRef must name a definition."))
+    gallery = definition.gallery
+    name = staging_disk_name(meta.namespace, meta.name, meta.uid)
+    resource_id = resource_ids.disk(gallery.subscription_id, gallery.resource_group, name)
+    target = ImportTarget(type="ManagedDisk", resource_id=str(resource_id), location=gallery.location, staging=True)
+    return ImportScope(who, gallery.arm, target, gallery.location, "Standard_LRS", guest, limit)

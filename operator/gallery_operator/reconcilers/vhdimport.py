@@ -1,0 +1,245 @@
+"""Reconciles ``VhdImport``: prepare, upload, close, and in the end remove what is no longer needed."""
+
+from typing import Any
+
+from gallery_operator import metrics
+from gallery_operator.api import ImageVersion, VhdImport
+from gallery_operator.azure.resource_ids import ResourceId
+from gallery_operator.contract import Report as WorkerReport
+from gallery_operator.planning import jobs
+from gallery_operator.planning.jobs import JobPhase, JobState
+from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
+from gallery_operator.planning.progress import human, prerequisites_fields
+from gallery_operator.prerequisites.catalogue import remedy_of
+from gallery_operator.reconcilers import import_jobs, import_targets
+from gallery_operator.reconcilers.common import key_of, polling, refuse_rivals, wait_for_dependents
+from gallery_operator.reconcilers.context import Context
+from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.import_jobs import JobRef
+from gallery_operator.reconcilers.import_scope import MAX_MANAGED_DISK, ImportScope, guest_profile, import_scope
+from gallery_operator.reconcilers.scope import credential, definition_of
+
+
+async def reconcile(ctx: Context, vhd_import: VhdImport) -> Report:
+    """Bring a disk into Azure, one step a call.
+
+    Raises:
+        Halt: It ends early with another outcome (most steps do).
+        AzureError: A request to Azure failed.
+    """
+    await refuse_rivals(ctx, vhd_import)
+    if vhd_import.status.staging_released:
+        return Report(Done("The disk is in its image version; the staging disk is removed.", "Released"))
+    scope = await import_scope(ctx, vhd_import)
+    prepare = import_jobs.prepare_job(ctx, vhd_import, scope)
+    if vhd_import.status.uploaded:
+        return await _settled(ctx, vhd_import, scope)
+    if vhd_import.status.prepared != prepare.name:
+        return await _prepare(ctx, vhd_import, prepare)
+    return await _upload(ctx, vhd_import, scope)
+
+
+async def finalize(ctx: Context, vhd_import: VhdImport) -> Report:
+    """Remove what an import made; ``Done`` means that the finalizer may go."""
+    await _wait_for_versions(ctx, vhd_import)
+    namespace = vhd_import.metadata.namespace
+    for job in await ctx.kube.list("Job", namespace, f"{jobs.MANAGED_BY_LABEL}={jobs.MANAGED_BY}"):
+        if jobs.is_owned(job, vhd_import):
+            await ctx.kube.delete("Job", namespace, job["metadata"]["name"])
+    await ctx.kube.delete("PersistentVolumeClaim", namespace, import_jobs.scratch_name(vhd_import))
+    await ctx.kube.delete("Secret", namespace, import_targets.secret_name(vhd_import))
+    target = vhd_import.status.target
+    if target is None:
+        return Report(Done("Nothing was made in Azure.", "Deleted"))
+    finished = bool(vhd_import.status.uploaded)
+    if vhd_import.spec.deletion_policy == "Retain" and finished and not target.staging:
+        return Report(Done("The disk is left in Azure.", "Retained"))
+    scope = await _scope_for_removal(ctx, vhd_import)
+    await import_targets.remove(ctx, vhd_import, scope, target)
+    return Report(Done("The disk is gone.", "Deleted"))
+
+
+async def _prepare(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> Report:
+    state = await import_jobs.observe(ctx, vhd_import, ref)
+    match state.phase:
+        case JobPhase.ABSENT:
+            await import_jobs.check_sources(ctx, vhd_import)
+            scratch = await import_jobs.ensure_scratch(ctx, vhd_import)
+            await import_jobs.start(ctx, vhd_import, ref, scratch, None)
+            event = ("Normal", "Preparing", "Fetching, converting and checking the disk.")
+            fields = {"phase": "Preparing", "progress": None, "disk": None, "prerequisites": None, "uploaded": None}
+            return Report(Waiting("Preparing", "Starting the prepare Job.", 2.0), fields, (event,))
+        case JobPhase.PENDING | JobPhase.RUNNING:
+            raise await import_jobs.running(ctx, state, "Preparing", "The prepare Job is running.")
+        case JobPhase.FAILED:
+            end = await import_jobs.failed(ctx, vhd_import, ref, state)
+            end.status.update(_told(state.report))
+            raise end
+        case JobPhase.SUCCEEDED:
+            return _checked(ref, state)
+
+
+def _checked(ref: JobRef, state: JobState) -> Report:
+    report = state.report
+    if report is None or report.disk is None:
+        raise Halt(
+            Stalled("WorkerFailed", f"The Job {ref.name} succeeded but left no report: delete it to run it again.")
+        )
+    if report.prerequisites is not None:
+        for finding in report.prerequisites.findings:
+            metrics.PREREQUISITE_FINDINGS.labels(check=finding.id, severity=finding.severity).inc()
+    fields = {"phase": "Checked", "prepared": ref.name, "progress": None, "attempts": state.attempts, **_told(report)}
+    checks = fields["prerequisites"]["summary"] if "prerequisites" in fields else "none"
+    event = ("Normal", "Checked", f"{human(report.disk.virtual_size)} disk ({report.disk.format}); checks: {checks}.")
+    return Report(Waiting("Checked", "The disk is prepared and checked.", 0.0), fields, (event,))
+
+
+def _told(report: WorkerReport | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if report is not None and report.disk is not None:
+        disk = report.disk.model_dump(mode="json", exclude_none=True)
+        names = {"virtual_size": "virtualSize", "data_bytes": "dataBytes", "in_place": "inPlace"}
+        fields["disk"] = {names.get(name, name): value for name, value in disk.items()}
+        fields["disk"]["size"] = human(report.disk.virtual_size)
+    if report is not None and report.prerequisites is not None:
+        remedies = {each.id: remedy_of(each.id) for each in report.prerequisites.findings}
+        fields["prerequisites"] = prerequisites_fields(report.prerequisites, remedies)
+    return fields
+
+
+async def _upload(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Report:
+    ref = import_jobs.upload_job(ctx, vhd_import, scope, import_targets.blob_metadata(vhd_import))
+    state = await import_jobs.observe(ctx, vhd_import, ref)
+    match state.phase:
+        case JobPhase.ABSENT:
+            target = await import_targets.ensure_target(ctx, vhd_import, scope)
+            if vhd_import.status.target != target:
+                # Written before anything secret or slow is made, so that a deletion finds it.
+                raise Halt(Waiting("Uploading", "Opening the target.", 0.0), phase="Uploading", target=target.to_wire())
+            scratch = await _scratch_or_again(ctx, vhd_import)
+            secret = await import_targets.ensure_secret(ctx, vhd_import, scope, target)
+            await import_jobs.start(ctx, vhd_import, ref, scratch, secret)
+            event = ("Normal", "Uploading", f"Uploading to {target.blob_url or target.resource_id}.")
+            return Report(Waiting("Uploading", "Starting the upload Job.", 2.0), {"phase": "Uploading"}, (event,))
+        case JobPhase.PENDING | JobPhase.RUNNING:
+            target = await import_targets.located(vhd_import, scope)
+            await import_targets.ensure_secret(ctx, vhd_import, scope, target)
+            raise await import_jobs.running(ctx, state, "Uploading", "The upload Job is running.")
+        case JobPhase.FAILED:
+            raise await import_jobs.failed(ctx, vhd_import, ref, state)
+        case JobPhase.SUCCEEDED:
+            return await _uploaded(ctx, vhd_import, scope, state)
+
+
+async def _scratch_or_again(ctx: Context, vhd_import: VhdImport) -> str:
+    """Return the scratch claim; if it was lost after the checks, the disk is prepared again."""
+    name = import_jobs.scratch_name(vhd_import)
+    if await ctx.kube.get("PersistentVolumeClaim", vhd_import.metadata.namespace, name) is None:
+        await _forget_prepared(ctx, vhd_import)
+        raise Halt(
+            Waiting("ScratchLost", "The scratch claim is gone; preparing the disk again.", 1.0),
+            phase="Pending",
+            prepared=None,
+            disk=None,
+            prerequisites=None,
+        )
+    return name
+
+
+async def _forget_prepared(ctx: Context, vhd_import: VhdImport) -> None:
+    if vhd_import.status.prepared is not None:
+        await ctx.kube.delete("Job", vhd_import.metadata.namespace, vhd_import.status.prepared)
+
+
+async def _uploaded(ctx: Context, vhd_import: VhdImport, scope: ImportScope, state: JobState) -> Report:
+    target = await import_targets.located(vhd_import, scope)
+    await import_targets.close(ctx, vhd_import, scope, target)
+    await ctx.kube.delete("PersistentVolumeClaim", vhd_import.metadata.namespace, import_jobs.scratch_name(vhd_import))
+    sent = state.report.upload.sent_bytes if state.report is not None and state.report.upload is not None else 0
+    skipped = state.report.upload.skipped_bytes if state.report is not None and state.report.upload is not None else 0
+    metrics.IMPORT_BYTES_UPLOADED.inc(sent)
+    metrics.IMPORT_BYTES_SKIPPED.inc(skipped)
+    fields = {
+        "phase": "Succeeded",
+        "uploaded": True,
+        "nextRetryTime": None,
+        "sentBytes": sent,
+        "attempts": state.attempts,
+        "progress": {
+            "bytes": sent + skipped,
+            "percent": 100,
+            "percentText": "100%",
+            "sentBytes": sent,
+            "skippedBytes": skipped,
+        },
+        "target": target.to_wire(),
+    }
+    message = f"Sent {human(sent)}, {human(skipped)} of zeros needed no sending."
+    event = ("Normal", "Uploaded", message)
+    return Report(Waiting("Finalizing", "The disk is in Azure.", 0.0), fields, (event,))
+
+
+async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Report:
+    target = vhd_import.status.target
+    if target is None or not await import_targets.exists(ctx, scope, target):
+        if target is not None and target.staging and await _release(ctx, vhd_import):
+            return Report(
+                Done("The disk is in its image version.", "Released"), {"stagingReleased": True, "phase": "Succeeded"}
+            )
+        # Removed behind our back: brought again from the start.
+        await _forget_prepared(ctx, vhd_import)
+        metrics.DRIFT_CORRECTIONS.labels(kind="VhdImport").inc()
+        again = {"phase": "Pending", "uploaded": None, "prepared": None, "progress": None, "target": None}
+        event = ("Warning", "TargetMissing", "The disk is gone from Azure; importing it again.")
+        return Report(
+            Waiting("TargetMissing", "The disk is gone from Azure; importing it again.", 1.0), again, (event,)
+        )
+    if target.staging and await _release(ctx, vhd_import):
+        gone = await import_targets.remove_disk(ctx, vhd_import, scope, target.resource_id)
+        if gone:
+            message = "The disk is in its image version; the staging disk is removed."
+            return Report(Done(message, "Released"), {"stagingReleased": True})
+        return Report(Waiting("Releasing", "Removing the staging disk.", polling(ctx, vhd_import), ready=True))
+    return Report(Done("The disk is in Azure."))
+
+
+async def _release(ctx: Context, vhd_import: VhdImport) -> bool:
+    """Whether every version that uses the import has taken its content."""
+    used = False
+    for key in ctx.hints.referrers(key_of(vhd_import)):
+        body = await ctx.kube.get(key.kind, key.namespace, key.name)
+        if body is None:
+            ctx.hints.remove(key)
+            continue
+        version = ImageVersion.model_validate(body)
+        if version.status.provisioning_state != "Succeeded":
+            return False
+        used = True
+    return used
+
+
+async def _wait_for_versions(ctx: Context, vhd_import: VhdImport) -> None:
+    """Let a version that is being made from the disk finish first; one that has its content needs it no longer."""
+    for key in ctx.hints.referrers(key_of(vhd_import)):
+        body = await ctx.kube.get(key.kind, key.namespace, key.name)
+        if body is not None and ImageVersion.model_validate(body).status.provisioning_state not in (None, "Succeeded"):
+            await wait_for_dependents(ctx, vhd_import, ("ImageVersion",))
+
+
+async def _scope_for_removal(ctx: Context, vhd_import: VhdImport) -> ImportScope:
+    """Return the scope of an import whose definition may be gone or going."""
+    target = vhd_import.status.target
+    if target is None:
+        raise AssertionError("only called with a target")
+    definition = None
+    if vhd_import.spec.definition_ref is not None:
+        namespace, name = vhd_import.metadata.namespace, vhd_import.spec.definition_ref.name
+        definition = await definition_of(ctx, namespace, name, deleting=True)
+    who = (
+        definition.gallery.credential
+        if definition is not None
+        else await credential(ctx, vhd_import.metadata.namespace, None)
+    )
+    arm = ctx.azure.arm(who, ResourceId.parse(target.resource_id).subscription_id)
+    guest = guest_profile(vhd_import, None)
+    return ImportScope(who, arm, target, target.location, None, guest, MAX_MANAGED_DISK)

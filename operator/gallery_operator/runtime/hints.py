@@ -1,0 +1,102 @@
+"""What the watches have told about objects: who refers to whom, who wants the same target.
+
+Only hints, for waking others and for finding whom to look at; before anything is decided the object is read live. A
+missed deletion therefore costs nothing but a needless look, and the periodic list purges it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gallery_operator.planning.references import Reference, references_of, target_of
+from gallery_operator.planning.status import ready_condition
+from gallery_operator.runtime.workqueue import Key
+
+
+@dataclass(frozen=True)
+class _Seen:
+    references: frozenset[Reference]
+    target: str | None
+    mark: tuple[object, ...]
+
+
+class Hints:
+    """Index of references and targets."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Key, _Seen] = {}
+        self._referrers: dict[Reference, set[Key]] = {}
+        self._targets: dict[str, set[Key]] = {}
+
+    def update(self, key: Key, body: Mapping[str, Any]) -> bool:
+        """Note an object as a watch or a list delivered it.
+
+        Returns:
+            Whether something changed that others wait for: its spec, its readiness, its deletion.
+        """
+        meta = body.get("metadata") or {}
+        ready = ready_condition(body.get("status") or {}) or {}
+        status = body.get("status") or {}
+        mark = (
+            meta.get("uid"),
+            meta.get("generation"),
+            bool(meta.get("deletionTimestamp")),
+            ready.get("status"),
+            ready.get("reason"),
+            status.get("provisioningState"),
+            status.get("phase"),
+        )
+        seen = _Seen(references_of(key.kind, body), target_of(key.kind, body), mark)
+        before = self._seen.get(key)
+        if before == seen:
+            return False
+        if before is not None:
+            self._unlink(key, before)
+        self._seen[key] = seen
+        for each in seen.references:
+            self._referrers.setdefault(each, set()).add(key)
+        if seen.target is not None:
+            self._targets.setdefault(seen.target, set()).add(key)
+        return before is None or before.mark != mark
+
+    def remove(self, key: Key) -> None:
+        """Forget an object that is gone."""
+        before = self._seen.pop(key, None)
+        if before is not None:
+            self._unlink(key, before)
+
+    def referrers(self, key: Key) -> tuple[Key, ...]:
+        """Return the objects that refer to one."""
+        return tuple(sorted(self._referrers.get((key.kind, key.namespace, key.name), ())))
+
+    def referred(self, key: Key) -> tuple[Key, ...]:
+        """Return the objects that one refers to."""
+        seen = self._seen.get(key)
+        return tuple(sorted(Key(*each) for each in seen.references)) if seen else ()
+
+    def rivals(self, key: Key) -> tuple[Key, ...]:
+        """Return other objects that make the same thing in Azure."""
+        seen = self._seen.get(key)
+        if seen is None or seen.target is None:
+            return ()
+        return tuple(sorted(self._targets.get(seen.target, set()) - {key}))
+
+    def retain(self, kind: str, alive: Iterable[Key]) -> list[Key]:
+        """Forget objects of a kind that a complete list no longer has; returns them."""
+        living = set(alive)
+        ghosts = [key for key in self._seen if key.kind == kind and key not in living]
+        for key in ghosts:
+            self.remove(key)
+        return ghosts
+
+    def _unlink(self, key: Key, seen: _Seen) -> None:
+        for each in seen.references:
+            keys = self._referrers.get(each, set())
+            keys.discard(key)
+            if not keys:
+                self._referrers.pop(each, None)
+        if seen.target is not None:
+            keys = self._targets.get(seen.target, set())
+            keys.discard(key)
+            if not keys:
+                self._targets.pop(seen.target, None)
