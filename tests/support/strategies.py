@@ -1,0 +1,189 @@
+"""hypothesis strategies for what the pydantic models can produce, within the CEL rules.
+
+They are derived from the models' fields and rules, so a new field is in the fuzz at once. What a rule says that the
+types cannot is in ``_FITTED``; a new rule without its entry there makes the fuzz fail, which is the purpose.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from datetime import UTC, timedelta, timezone
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+from hypothesis import strategies as st
+from pydantic import AwareDatetime, BaseModel
+from pydantic.fields import FieldInfo
+
+from gallery_operator.api.definition import DefinitionSpec, Range
+from gallery_operator.api.imageversion import BlobSource, ImageVersionSpec, VersionSource
+from gallery_operator.api.meta import ApiModel
+from gallery_operator.api.vhdimport import PvcDisk, UrlDisk, VhdImportSpec
+
+M = TypeVar("M", bound=BaseModel)
+
+# Long strings and lists are a matter of the limits' own tests; here they would only be slow.
+_LONG = 40
+_MANY = 4
+_ZONES = [UTC, timezone(timedelta(hours=-3, minutes=-30))]
+_INT64 = 2**63 - 1
+_TEXT = st.characters(exclude_categories=["Cs"])  # JSON cannot carry lone surrogates
+_ASCII = st.characters(codec="ascii")
+_ONE_OF = re.compile(r"^\[(has\(self\.\w+\)(?:, has\(self\.\w+\))*)\]\.filter\(x, x\)\.size\(\) (==|<=) 1$")
+
+
+def models(model: type[M]) -> st.SearchStrategy[M]:
+    """Return a strategy of instances of a model that keep the model's rules."""
+    fields = {name: _field(info) for name, info in model.model_fields.items()}
+    fitted = _FITTED.get(model)
+    if fitted:
+        fields |= fitted[0]
+    choices = _choices(model)
+    needed = {name for name in fields if model.model_fields[name].is_required()}
+    values = st.fixed_dictionaries(
+        {name: strategy for name, strategy in fields.items() if name in needed},
+        optional={name: strategy for name, strategy in fields.items() if name not in needed},
+    )
+    for names, required in choices:
+        values = st.builds(_choose, values, _chosen(names, fields, required), st.just(names))
+    result = values.map(lambda chosen: model(**chosen))
+    return result.filter(fitted[1]) if fitted else result
+
+
+def _choose(values: dict[str, Any], chosen: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names} | chosen
+
+
+def _chosen(
+    names: list[str], fields: dict[str, st.SearchStrategy[Any]], required: bool
+) -> st.SearchStrategy[dict[str, Any]]:
+    one = [st.fixed_dictionaries({name: fields[name].filter(lambda value: value is not None)}) for name in names]
+    return st.one_of(*one) if required else st.one_of(st.just({}), *one)
+
+
+def _choices(model: type[BaseModel]) -> list[tuple[list[str], bool]]:
+    """Return the groups of fields of which one (or none) may be set, read from the model's rules."""
+    if not issubclass(model, ApiModel):
+        return []
+    python_names = {info.alias: name for name, info in model.model_fields.items()}
+    groups = []
+    for rule in model.rules:
+        match = _ONE_OF.match(rule.rule)
+        if match:
+            names = re.findall(r"self\.(\w+)", match[1])
+            groups.append(([python_names[name] for name in names], match[2] == "=="))
+    return groups
+
+
+def _field(info: FieldInfo) -> st.SearchStrategy[Any]:
+    return _typed(info.annotation, list(info.metadata))
+
+
+def _typed(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        inner: list[Any] = []
+        for item in annotation.__metadata__:
+            inner += item.metadata if isinstance(item, FieldInfo) else [item]
+        return _typed(annotation.__origin__, inner + metadata)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return st.one_of(*(_typed(argument, metadata) for argument in arguments))
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin is tuple:
+        most = min(_bound(metadata, MaxLen, _MANY), _MANY)
+        return st.lists(_typed(arguments[0], []), min_size=_bound(metadata, MinLen, 0), max_size=most).map(tuple)
+    if origin is dict:
+        keys = st.text(_TEXT, min_size=1, max_size=_LONG)
+        return st.dictionaries(keys, _typed(arguments[1], []), max_size=_MANY)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return models(annotation)
+    simple: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
+        NoneType: st.none,
+        bool: st.booleans,
+        int: lambda: st.integers(_bound(metadata, Ge, -_INT64), _bound(metadata, Le, _INT64)),
+        str: lambda: _string(metadata),
+        AwareDatetime: lambda: st.datetimes(
+            timezones=st.sampled_from([UTC, timezone(timedelta(hours=-3, minutes=-30))])
+        ),
+        Any: _json,
+    }
+    if annotation not in simple:
+        raise TypeError(f"no strategy for {annotation}")
+    return simple[annotation]()
+
+
+def _bound(metadata: list[Any], kind: type[Any], default: int) -> int:
+    """Return the value of the last constraint of a kind: ``Ge(ge=1)`` is 1."""
+    found = [dataclasses.astuple(item)[0] for item in metadata if isinstance(item, kind)]
+    return default if not found else int(found[-1])
+
+
+def _string(metadata: list[Any]) -> st.SearchStrategy[str]:
+    shortest = _bound(metadata, MinLen, 0)
+    longest = min(_bound(metadata, MaxLen, _LONG), max(_LONG, shortest))
+    patterns = [item.pattern for item in metadata if getattr(item, "pattern", None)]
+    if not patterns:
+        return st.text(_TEXT, min_size=shortest, max_size=longest)
+    longest = _bound(metadata, MaxLen, _LONG)
+    # Python's re has no \p; letters are enough.
+    pattern = patterns[-1].replace(r"\p{L}\p{N}", "A-Za-z0-9")
+    return st.from_regex(pattern, fullmatch=True, alphabet=_ASCII).filter(
+        lambda value: shortest <= len(value) <= longest
+    )
+
+
+def _json() -> st.SearchStrategy[Any]:
+    leaves = st.one_of(st.booleans(), st.integers(-_INT64, _INT64), st.text(_TEXT, max_size=_LONG))
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=_MANY), st.dictionaries(st.text(_TEXT, max_size=_LONG), inner, max_size=_MANY)
+        ),
+        max_leaves=8,
+    )
+
+
+def _normal(region: str) -> str:
+    return region.lower().replace(" ", "")
+
+
+def _unique(values: Any) -> bool:
+    values = list(values)
+    return len(values) == len(set(values))
+
+
+_ADDRESS = r"https?://[a-z0-9.:-]{1,20}(/[A-Za-z0-9._~%@-]{0,9}){0,3}(\?[a-r]{1,5}=[a-z0-9]{0,5})?"
+_PATH = r"[^/\0.][^/\0]{0,9}(/[^/\0.][^/\0]{0,9}){0,2}"
+_VERSION = st.lists(st.integers(0, 2**31 - 1), min_size=3, max_size=3).map(lambda parts: ".".join(map(str, parts)))
+
+# Fields whose values a rule restricts further, and what a rule demands of the whole.
+_FITTED: dict[type[BaseModel], tuple[dict[str, st.SearchStrategy[Any]], Callable[[Any], bool]]] = {
+    UrlDisk: ({"url": st.from_regex(_ADDRESS, fullmatch=True)}, lambda _: True),
+    PvcDisk: ({"path": st.none() | st.from_regex(_PATH, fullmatch=True)}, lambda _: True),
+    BlobSource: ({}, lambda blob: "?" not in blob.uri),
+    Range: ({}, lambda limits: limits.min is None or limits.max is None or limits.min <= limits.max),
+    DefinitionSpec: (
+        {},
+        lambda spec: (
+            (spec.architecture == "x64" or spec.hyper_v_generation == "V2")
+            and _unique(feature.name for feature in spec.features)
+        ),
+    ),
+    VhdImportSpec: ({}, lambda spec: spec.destination is not None or spec.definition_ref is not None),
+    VersionSource: ({}, lambda source: _unique(disk.lun for disk in source.data_disks)),
+    ImageVersionSpec: (
+        {"version": _VERSION},
+        lambda spec: (
+            _unique(_normal(region.name) for region in spec.target_regions)
+            and (
+                spec.replication_mode == "Full"
+                or [region.regional_replica_count for region in spec.target_regions] == [1]
+            )
+            and (not spec.safety_profile.block_deletion_before_end_of_life or spec.end_of_life_date is not None)
+        ),
+    ),
+}
