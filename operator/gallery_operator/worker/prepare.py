@@ -1,0 +1,104 @@
+"""Job ``prepare``: fetch, verify, decompress, convert, hash, check."""
+
+import logging
+import os
+
+from gallery_operator.contract import DiskFacts, FailureCode, PrepareConfig, Report
+from gallery_operator.prerequisites.checker import check_disk
+from gallery_operator.prerequisites.container import ContainerFacts
+from gallery_operator.prerequisites.model import CheckReport, Status
+from gallery_operator.worker.manifest import Manifest
+from gallery_operator.worker.preparation import Preparation, Prepared
+from gallery_operator.worker.runtime import run
+from gallery_operator.worker.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Run the Job's container.
+
+    Returns:
+        An ``ExitCode``: 0 prepared and accepted, 10 refused for good, 11 worth another try.
+    """
+    return run("prepare", PrepareConfig, prepare, lambda config: config.port)
+
+
+def prepare(config: PrepareConfig, tracker: Tracker) -> Report:
+    """Prepare one disk.
+
+    Args:
+        config: What to do.
+        tracker: Shows how far it is.
+
+    Returns:
+        The report, of success or of a refusal by the prerequisites (with the facts and findings).
+
+    Raises:
+        WorkerError: Anything else that stops it.
+    """
+    os.umask(0o077)
+    prepared = Preparation(config, tracker).run()
+    try:
+        return judge(config, prepared.manifest, _check(config, prepared, tracker))
+    finally:
+        prepared.disk.close()
+
+
+def judge(config: PrepareConfig, manifest: Manifest, checks: CheckReport) -> Report:
+    """Turn the outcome of the checks into the Job's report (pure).
+
+    Args:
+        config: Says what findings mean.
+        manifest: The disk.
+        checks: What was found.
+    """
+    summary = checks.summary()
+    facts: DiskFacts = manifest.facts.model_copy(
+        update={"distribution": checks.distribution, "architecture": checks.architecture}
+    )
+    code: FailureCode | None = None
+    message = (
+        f"{summary.passed} checks passed, {summary.warnings} warnings, {summary.failures} errors, "
+        f"{summary.unknown} unknown."
+    )
+    if config.prerequisites.policy == "Enforce":
+        if summary.failures:
+            code = FailureCode.PREREQUISITES_NOT_MET
+            ids = ", ".join(each.id for each in summary.findings if each.severity == "error")
+            message = (
+                f"The disk does not meet {summary.failures} of Azure's prerequisites ({ids}). Correct the image, or "
+                "name what you accept in spec.prerequisites.ignore."
+            )
+        elif summary.unknown and config.prerequisites.on_unknown == "Block":
+            code = FailureCode.PREREQUISITES_UNKNOWN
+            ids = ", ".join(each.id for each in summary.findings if each.severity == "unknown")
+            message = (
+                f"{summary.unknown} checks could not be decided ({ids}). See the log, or set "
+                "spec.prerequisites.onUnknown: Allow."
+            )
+    return Report(job="prepare", succeeded=code is None, code=code, message=message, disk=facts, prerequisites=summary)
+
+
+def _check(config: PrepareConfig, prepared: Prepared, tracker: Tracker) -> CheckReport:
+    tracker.start("Checking", prepared.disk.size)
+    report = check_disk(prepared.disk, config.guest, config.prerequisites, _container(prepared.manifest))
+    for each in report.sorted():
+        level = logging.INFO if each.status is Status.PASS else logging.WARNING
+        if each.status is Status.NOT_APPLICABLE:
+            continue
+        log.log(level, "check %s: %s", each.id, each.status.value, extra={"check": each.id, "status": each.status.value,
+                "title": each.title, "detail": each.message, "remedy": each.remedy})  # fmt: skip
+    tracker.set_done(prepared.disk.size)
+    return report
+
+
+def _container(manifest: Manifest) -> ContainerFacts:
+    footer = manifest.container_footer
+    return ContainerFacts(
+        format=manifest.container_format,
+        virtual_size=manifest.container_virtual_size,
+        file_size=manifest.container_size,
+        footer=bytes.fromhex(footer) if footer is not None else None,
+        compression=manifest.facts.compression,
+    )

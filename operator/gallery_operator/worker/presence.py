@@ -1,0 +1,73 @@
+"""What of a disk is in the target already."""
+
+import logging
+from dataclasses import dataclass, field
+
+from azure.core.exceptions import HttpResponseError
+
+from gallery_operator.worker.journal import Bitmap, Journal
+from gallery_operator.worker.layout import PAGE_BYTES, Range, covers, subtract
+from gallery_operator.worker.survey import Piece, PieceTable
+from gallery_operator.worker.target import Target
+
+log = logging.getLogger(__name__)
+
+WINDOW_BYTES = 1024 * PAGE_BYTES
+"""So much of the target is listed by one request (4 GiB): its answer stays below a few MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Which pieces are there.
+
+    Attributes:
+        present: For certain, with the right bytes.
+        doubtful: Written, but from what is not known.
+        stale: Ranges that are written although the disk is zero there.
+    """
+
+    present: Bitmap
+    doubtful: Bitmap
+    stale: list[Range] = field(default_factory=list)
+
+
+def compare(target: Target, table: PieceTable, total: int, *, trusted: bool, journal: Journal) -> Presence:
+    """List the target's pages and compare them with the pieces.
+
+    Args:
+        target: The blob.
+        table: The pieces, in order.
+        total: Length of the VHD.
+        trusted: Everything in the target is known to come from this very disk; else only what the journal
+            has as acknowledged.
+        journal: Of earlier attempts. Where the target may not be listed, it alone decides.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        WorkerError: The target cannot be reached.
+        HttpResponseError: Another refusal than of the permission to list.
+    """
+    result = Presence(Bitmap(len(table)), Bitmap(len(table)))
+    index = 0
+    for start in range(0, total, WINDOW_BYTES):
+        end = min(start + WINDOW_BYTES, total)
+        try:
+            written = target.page_ranges(start, end - start)
+        except HttpResponseError as error:
+            if error.status_code != 403:
+                raise
+            log.warning("the SAS does not allow to list the target's pages; the journal alone decides")
+            return Presence(journal.acknowledged, Bitmap(len(table)))
+        pieces: list[Piece] = []
+        # No piece crosses a window, as none crosses a multiple of 4 MiB.
+        while index < len(table) and table[index].offset < end:
+            piece = table[index]
+            pieces.append(piece)
+            if covers(written, piece.range):
+                certain = trusted or index in journal.acknowledged
+                (result.present if certain else result.doubtful).add(index)
+            index += 1
+        result.stale.extend(subtract(written, [piece.range for piece in pieces]))
+    return result

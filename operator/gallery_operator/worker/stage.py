@@ -1,0 +1,77 @@
+"""How far a preparation got, so that a killed pod's successor need not fetch everything again."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from gallery_operator.worker.formats import ImageInfo
+from gallery_operator.worker.formats.inspect import Compression, DiskFormat
+from gallery_operator.worker.formats.vhd import DYNAMIC, FIXED, Vhd
+from gallery_operator.worker.image import ImageFile
+from gallery_operator.worker.manifest import write_atomically
+
+STAGE = "stage.json"
+
+
+class Stage(BaseModel):
+    """The last step that is done and durable.
+
+    Attributes:
+        fingerprint: Of the source and configuration.
+        done: ``image``: the source is decompressed; ``disk``: the raw disk is there, only not yet hashed.
+        compression: How the source was compressed.
+        format: Format of the image (``disk`` only, as all below).
+        virtual_size: Bytes of the disk.
+        fixed_vhd: Whether it was a fixed VHD.
+        footer: Its VHD footer, hex.
+        file_size: Bytes of the image file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: str
+    done: Literal["image", "disk"]
+    compression: Compression | None = None
+    format: DiskFormat = "raw"
+    virtual_size: int = 0
+    fixed_vhd: bool = False
+    footer: str | None = None
+    file_size: int = 0
+
+    @classmethod
+    def of(cls, fingerprint: str, image: ImageFile) -> Self:
+        """Describe a raw disk and the image it came from."""
+        info = image.info
+        return cls(
+            fingerprint=fingerprint,
+            done="disk",
+            compression=image.compression,
+            format=info.format,
+            virtual_size=info.virtual_size,
+            fixed_vhd=info.fixed_vhd,
+            footer=info.vhd.footer.hex() if info.vhd is not None else None,
+            file_size=image.file_size,
+        )
+
+    def image(self) -> ImageFile:
+        """Return the image that the raw disk came from."""
+        vhd = None
+        if self.footer is not None:
+            vhd = Vhd(FIXED if self.fixed_vhd else DYNAMIC, self.virtual_size, bytes.fromhex(self.footer))
+        return ImageFile(
+            ImageInfo(self.format, self.virtual_size, self.fixed_vhd, vhd), self.compression, self.file_size
+        )
+
+
+def write_stage(folder: Path, stage: Stage) -> None:
+    """Put the stage down, whole or not at all."""
+    write_atomically(folder / STAGE, stage.model_dump_json().encode())
+
+
+def read_stage(folder: Path) -> Stage | None:
+    """Return the stage, or None when there is none that can be read."""
+    try:
+        return Stage.model_validate_json((folder / STAGE).read_bytes())
+    except (OSError, ValueError):
+        return None

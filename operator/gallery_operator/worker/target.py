@@ -1,0 +1,237 @@
+"""The blob that is written to: one SAS from a file, requests repeated until they are known to have worked."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.storage.blob import BlobClient
+
+from gallery_operator.contract import FailureCode
+from gallery_operator.redact import redact
+from gallery_operator.worker.backoff import Backoff, parse_retry_after
+from gallery_operator.worker.errors import WorkerError
+from gallery_operator.worker.layout import Range, merge
+from gallery_operator.worker.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_DAMAGED_ON_THE_WAY = frozenset({"Md5Mismatch", "Crc64Mismatch"})
+PERMISSION_CODES = frozenset(
+    {"AuthorizationPermissionMismatch", "AuthorizationServiceMismatch", "AuthorizationResourceTypeMismatch"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPolicy:
+    """Patience with the storage service.
+
+    Attributes:
+        backoff: Between tries of one request.
+        renewal_seconds: How long to wait for another SAS after the service refused the one at hand. The
+            kubelet brings a changed Secret into the pod within about 90 s.
+        poll_seconds: How often to look for it.
+        renewals: How often in all.
+        timeout: Seconds to wait for a connection or an answer.
+    """
+
+    backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, most=30.0, tries=10, patience=120.0))
+    renewal_seconds: float = 150.0
+    poll_seconds: float = 1.0
+    renewals: int = 50
+    timeout: float = 60.0
+
+
+class Stopping(Exception):  # noqa: N818 - a request
+    """The upload ends; threads give up quietly."""
+
+
+class Target:
+    """Sends requests to one blob, from many threads.
+
+    Args:
+        url_file: File with the blob's URL and SAS.
+        tracker: Counts repeated requests.
+        api_version: ``x-ms-version`` to speak.
+        ca_bundle: PEM file that verifies the service, None for the system's roots.
+        policy: Patience.
+
+    Raises:
+        WorkerError: ``BadConfiguration``: there is no such file, or no URL in it.
+    """
+
+    def __init__(
+        self,
+        url_file: Path,
+        tracker: Tracker,
+        *,
+        api_version: str | None = None,
+        ca_bundle: str | None = None,
+        policy: TargetPolicy | None = None,
+    ) -> None:
+        self._file = url_file
+        self._tracker = tracker
+        self._api_version = api_version
+        self._ca_bundle = ca_bundle
+        self._policy = policy or TargetPolicy()
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._generation = 0
+        self._renewals = 0
+        self.stopping = threading.Event()
+        self._url = self._read()
+        if self._url is None or urlsplit(self._url).scheme not in ("http", "https"):
+            message = f"The file {url_file} holds no URL of a blob. The operator writes it from the upload's Secret."
+            raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
+
+    @property
+    def url(self) -> str:
+        """The blob's URL with its SAS; never to be shown."""
+        return self._url or ""
+
+    @property
+    def name(self) -> str:
+        """Host and path of the blob, fit to be shown."""
+        parts = urlsplit(self.url)
+        return f"{parts.hostname}{parts.path}"
+
+    def call(self, what: str, request: Callable[[BlobClient], ResultT]) -> ResultT:
+        """Send a request until it works.
+
+        Throttling, server errors, lost connections and bytes damaged on the way are tried again; a refused SAS
+        is read again from its file. What the caller may want to tell apart comes out as it is.
+
+        Args:
+            what: For messages: "writing 4096 bytes at 0".
+            request: Sends it with the client it is given; it may be called more than once.
+
+        Returns:
+            What ``request`` returned.
+
+        Raises:
+            HttpResponseError: An answer that no repetition will change (404, 409, 412 and so on).
+            WorkerError: ``TargetForbidden``, ``TargetUnreachable``, ``TLSFailed``.
+            Stopping: The upload ends.
+        """
+        failures = 0
+        while True:
+            generation, client = self._client()
+            try:
+                return request(client)
+            except HttpResponseError as error:
+                if error.status_code in (401, 403) and error_code(error) not in PERMISSION_CODES:
+                    self._renew(generation, error)
+                    continue
+                if error.status_code not in _TRANSIENT and error_code(error) not in _DAMAGED_ON_THE_WAY:
+                    raise
+                problem: AzureError = error
+                retry_after = parse_retry_after(_header(error, "Retry-After"))
+            except AzureError as error:
+                _refuse_bad_certificate(error, self.name)
+                problem, retry_after = error, None
+            failures += 1
+            self._tracker.retried()
+            backoff = self._policy.backoff
+            if failures >= backoff.tries or (retry_after or 0) > backoff.patience:
+                message = f"{self.name} could not be reached ({what}, {failures} tries): {describe(problem)}"
+                raise WorkerError(FailureCode.TARGET_UNREACHABLE, message)
+            delay = backoff.delay(failures, retry_after)
+            log.warning("%s is tried again in %.1f s: %s", what, delay, describe(problem))
+            if self.stopping.wait(delay):
+                raise Stopping
+
+    def page_ranges(self, start: int, length: int) -> list[Range]:
+        """Return which bytes of a window have been written, in order.
+
+        Raises:
+            HttpResponseError: Among others 403 when the SAS does not allow to read.
+        """
+
+        def request(client: BlobClient) -> list[Range]:
+            pages = client.list_page_ranges(offset=start, length=length)
+            return [Range(each.start or 0, (each.end or 0) + 1) for each in pages if not each.cleared]
+
+        return merge(self.call(f"listing pages at {start}", request))
+
+    def _read(self) -> str | None:
+        try:
+            return self._file.read_text(encoding="utf-8").strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def _client(self) -> tuple[int, BlobClient]:
+        """Return this thread's client; made anew when the SAS is another one."""
+        if self.stopping.is_set():
+            raise Stopping
+        if getattr(self._local, "generation", None) != self._generation:
+            with self._lock:
+                generation, url = self._generation, self.url
+            options: dict[str, Any] = {} if self._ca_bundle is None else {"connection_verify": self._ca_bundle}
+            if self._api_version is not None:
+                options["api_version"] = self._api_version
+            try:
+                client = BlobClient.from_blob_url(
+                    url, retry_total=0, permit_redirects=False, connection_timeout=self._policy.timeout,
+                    read_timeout=self._policy.timeout, **options,
+                )  # fmt: skip
+            except ValueError as error:
+                message = f"The target cannot be used: {redact(error)}"
+                raise WorkerError(FailureCode.BAD_CONFIGURATION, message) from None
+            self._local.client, self._local.generation = client, generation
+        return self._local.generation, self._local.client
+
+    def _renew(self, generation: int, error: HttpResponseError) -> None:
+        """Wait until the file holds another SAS than the refused one."""
+        until = time.monotonic() + self._policy.renewal_seconds
+        with self._lock:
+            if self._generation != generation:
+                return  # Another thread has it already.
+            log.warning("the SAS of the target is refused (%s), waiting for another one", describe(error))
+            self._renewals += 1
+            while self._renewals <= self._policy.renewals:
+                url = self._read()
+                if url is not None and url != self._url:
+                    self._url = url
+                    self._generation += 1
+                    log.info("the target has a new SAS")
+                    return
+                if time.monotonic() >= until:
+                    break
+                if self.stopping.wait(self._policy.poll_seconds):
+                    raise Stopping
+        message = f"{self.name} refuses the SAS: {describe(error)}. The operator issues another for the next attempt."
+        raise WorkerError(FailureCode.TARGET_FORBIDDEN, message)
+
+
+def error_code(error: HttpResponseError) -> str:
+    """Return the storage service's own code of an error, empty when it gave none."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
+
+
+def describe(error: AzureError) -> str:
+    """Return one line about an error, without secrets."""
+    if isinstance(error, HttpResponseError):
+        request = _header(error, "x-ms-request-id")
+        return f"{error.status_code} {error_code(error)}" + (f" (request {request})" if request else "")
+    return redact(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
+
+
+def _header(error: HttpResponseError, name: str) -> str | None:
+    headers = getattr(error.response, "headers", None)
+    value = headers.get(name) if headers is not None else None
+    return str(value) if value is not None else None
+
+
+def _refuse_bad_certificate(error: AzureError, name: str) -> None:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        message = f"The certificate of {name} is not accepted. If it is signed by a private CA, set azure.caBundle."
+        raise WorkerError(FailureCode.TLS_FAILED, message) from None

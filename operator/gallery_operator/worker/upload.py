@@ -1,0 +1,218 @@
+"""Job ``upload``: send a prepared disk as a fixed VHD, once, whoever is killed in between."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from azure.core.exceptions import HttpResponseError
+
+from gallery_operator.contract import FailureCode, PvcSource, Report, UploadConfig, UploadFacts
+from gallery_operator.prerequisites.container import FOOTER_BYTES
+from gallery_operator.worker.claim import open_beneath, open_device
+from gallery_operator.worker.disk import RawDisk, identity
+from gallery_operator.worker.engine import Engine, refused
+from gallery_operator.worker.errors import WorkerError
+from gallery_operator.worker.image import BLOB_BYTES, recognise
+from gallery_operator.worker.journal import JOURNAL, Bitmap, Journal
+from gallery_operator.worker.manifest import TABLE, read_manifest
+from gallery_operator.worker.pageblob import Lease, complete_blob, is_complete, open_blob
+from gallery_operator.worker.preparation import open_prepared
+from gallery_operator.worker.presence import compare
+from gallery_operator.worker.runtime import run
+from gallery_operator.worker.survey import PieceTable, survey
+from gallery_operator.worker.target import Target, TargetPolicy
+from gallery_operator.worker.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+_CHECK_TABLE = "pieces.check"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDisk:
+    """What is to be sent.
+
+    Attributes:
+        disk: The bytes.
+        footer: The VHD's footer.
+        table: The pieces.
+        table_sha256: Digest of the table's file.
+    """
+
+    disk: RawDisk
+    footer: bytes
+    table: PieceTable
+    table_sha256: str
+
+    def close(self) -> None:
+        """Let the files go."""
+        self.disk.close()
+        self.table.close()
+
+
+def main() -> int:
+    """Run the Job's container.
+
+    Returns:
+        An ``ExitCode``: 0 sent and verified, 10 refused for good, 11 worth another try.
+    """
+    return run("upload", UploadConfig, upload, lambda config: config.port)
+
+
+def upload(config: UploadConfig, tracker: Tracker, policy: TargetPolicy | None = None) -> Report:
+    """Send one disk.
+
+    Args:
+        config: What to do.
+        tracker: Shows how far it is.
+        policy: Patience with the service.
+
+    Returns:
+        The report of the success.
+
+    Raises:
+        WorkerError: What stopped it.
+    """
+    os.umask(0o077)
+    if config.target == "pageBlob" and config.virtual_size + FOOTER_BYTES > BLOB_BYTES:
+        message = f"A page blob holds at most 8 TiB; the disk has {config.virtual_size} bytes. Use a managed disk."
+        raise WorkerError(FailureCode.TOO_LARGE, message)
+    local = open_local(config, tracker)
+    try:
+        target = Target(
+            Path(config.target_url_file), tracker, api_version=config.api_version, ca_bundle=config.ca_bundle,
+            policy=policy,
+        )  # fmt: skip
+        try:
+            return _send(config, local, target, tracker)
+        except HttpResponseError as error:
+            raise refused(target.name, "the upload", error) from None
+        finally:
+            target.stopping.set()
+    finally:
+        local.close()
+
+
+def open_local(config: UploadConfig, tracker: Tracker) -> LocalDisk:
+    """Find the disk and make sure that it is the one that was checked.
+
+    Raises:
+        WorkerError: ``BadConfiguration`` when there is none, ``SourceChanged`` when it is another one.
+    """
+    scratch = Path(config.scratch_dir)
+    manifest = read_manifest(scratch)
+    if manifest is None:
+        return _measure(config, tracker)
+    same = (manifest.facts.sha256, manifest.virtual_size) == (config.sha256, config.virtual_size)
+    _require_same(same, "the scratch volume holds another disk than prepare reported")
+    disk = open_prepared(manifest, scratch, Path(config.source_dir), Path(config.source_device))
+    try:
+        found = identity(disk.fd)
+        _require_same(found.size >= manifest.data_size, f"it had {manifest.size} bytes and now has {found.size}")
+        if not found.device and not manifest.describes(found):
+            # Touched, perhaps with the same bytes: reading it once tells. (Every piece is compared with its
+            # digest before it is sent anyhow; a device has no time stamp and relies on that.)
+            log.warning("the disk's file was touched after it was checked; it is read once to compare")
+            seen = survey(disk, scratch / _CHECK_TABLE, tracker)
+            (scratch / _CHECK_TABLE).unlink(missing_ok=True)
+            _require_same(seen.sha256 == config.sha256, "its digest is another one")
+        table = PieceTable(scratch / TABLE, manifest.table_sha256)
+    except BaseException:
+        disk.close()
+        raise
+    return LocalDisk(disk, bytes.fromhex(manifest.footer), table, manifest.table_sha256)
+
+
+def _measure(config: UploadConfig, tracker: Tracker) -> LocalDisk:
+    """Do without the manifest: the disk is read in place, so all that was learned can be learned again."""
+    source: PvcSource | None = config.source
+    if source is None:
+        message = f"There is no prepared disk in {config.scratch_dir}; is it the scratch volume that prepare used?"
+        raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
+    if source.path is None:
+        fd = open_device(Path(config.source_device))
+    else:
+        fd = open_beneath(Path(config.source_dir), source.path)
+    try:
+        info = recognise(fd, None)
+        _require_same(info.is_plain, "it is no raw disk or fixed VHD any more")
+    except BaseException:
+        os.close(fd)
+        raise
+    disk = RawDisk(fd, info.virtual_size)
+    try:
+        path = Path(config.scratch_dir) / TABLE
+        seen = survey(disk, path, tracker)
+        _require_same((seen.sha256, seen.virtual_size) == (config.sha256, config.virtual_size), "its digest differs")
+        return LocalDisk(disk, seen.footer, PieceTable(path, seen.table_sha256), seen.table_sha256)
+    except BaseException:
+        disk.close()
+        raise
+
+
+def _changed(how: str) -> WorkerError:
+    message = (
+        f"The disk is not the one that was checked: {how}. Import it anew; nothing may write to the source meanwhile."
+    )
+    return WorkerError(FailureCode.SOURCE_CHANGED, message, retry=False)
+
+
+def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Tracker) -> Report:
+    table, total = local.table, config.virtual_size + FOOTER_BYTES
+    zeros = total - sum(piece.length for piece in table)
+    journal = Journal(Path(config.scratch_dir) / JOURNAL, target.url, local.table_sha256, len(table))
+    lease: Lease | None = None
+    fresh = complete = False
+    try:
+        if config.target == "pageBlob":
+            found = open_blob(target, total, config.sha256, config.blob_metadata)
+            fresh, complete = found is None, found is not None and is_complete(found)
+            if not complete:
+                lease = Lease(target, config.sha256)
+                lease.acquire()
+        engine = Engine(
+            target=target, disk=local.disk, footer=local.footer, table=table, journal=journal, tracker=tracker,
+            concurrency=config.concurrency, lease=lease,
+        )  # fmt: skip
+        tracker.start("Uploading", total, zeros)
+        tracker.advance(0, skipped=zeros)
+        if fresh:
+            # Nothing is in it, whatever a journal says of a blob of the same name.
+            present, doubtful = Bitmap(len(table)), Bitmap(len(table))
+        else:
+            # A page blob that carries our mark was written from this disk only; a managed disk has no mark.
+            there = compare(target, table, total, trusted=config.target == "pageBlob", journal=journal)
+            present, doubtful = there.present, there.doubtful
+            for stale in there.stale:
+                if config.target == "managedDisk":
+                    engine.clear(stale.start, stale.end - stale.start)
+        sent = engine.run(present, doubtful)
+        _verify(target, table, total, journal)
+        etag = None
+        if config.target == "pageBlob" and not complete:
+            etag = complete_blob(target, config.sha256, config.blob_metadata, lease.id if lease is not None else None)
+        elif complete and found is not None:
+            etag = str(found.etag)
+    finally:
+        journal.close()
+        if lease is not None and not target.stopping.is_set():
+            lease.release()
+    facts = UploadFacts(
+        total_bytes=total, sent_bytes=sent.sent, skipped_bytes=zeros, resumed_bytes=sent.resumed, etag=etag
+    )
+    message = f"{sent.sent} bytes sent, {zeros} zero bytes skipped, {sent.resumed} found from an earlier attempt."
+    return Report(job="upload", succeeded=True, message=message, upload=facts)
+
+
+def _verify(target: Target, table: PieceTable, total: int, journal: Journal) -> None:
+    """Compare what the service says it holds with what was to be sent.
+
+    Raises:
+        WorkerError: ``VerificationFailed``; the next attempt sends what is missing.
+    """
+    there = compare(target, table, total, trusted=True, journal=journal)
+    missing = sum(1 for index in range(len(table)) if index not in there.present)
+    if missing:
+        message = f"{target.name} lacks {missing} of {len(table)} pieces that it had acknowledged."
+        raise WorkerError(FailureCode.VERIFICATION_FAILED, message)
