@@ -25,7 +25,6 @@ GRUB_SERIAL_COMMAND="serial --speed=115200 --unit=0 --word=8 --parity=no --stop=
 EOF
   make_grub_config "$tree" "$root_uuid"
 
-  # The fallback boot path must survive updates of GRUB.
   cat >"$tree/etc/cloud/cloud.cfg.d/91-azure_datasource.cfg" <<'EOF'
 datasource_list: [ Azure ]
 datasource:

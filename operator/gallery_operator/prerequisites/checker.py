@@ -13,7 +13,6 @@ from gallery_operator.prerequisites.model import (
     CheckReport,
     CheckResult,
     Outcome,
-    Severity,
     Status,
     Verdict,
     not_applicable,
@@ -86,7 +85,7 @@ def _run(row: Row, guest: Guest, config: PrerequisitesConfig, ignored: set[str])
         status=status,
         severity=severity,
         message=_printable(outcome.message),
-        remedy=row.remedy(_or_none(lambda: guest.os_release.family)) if attention else "",
+        remedy=row.remedy(_or_none(lambda: guest.family)) if attention else "",
         source=row.source,
     )
 
@@ -94,7 +93,7 @@ def _run(row: Row, guest: Guest, config: PrerequisitesConfig, ignored: set[str])
 def _decide(row: Row, guest: Guest) -> Outcome:
     try:
         if row.applies.names_distributions:
-            reason = row.applies.why_not_distribution(guest.os_release.family)
+            reason = row.applies.why_not_distribution(guest.family)
             if reason is not None:
                 return not_applicable(reason)
         return row.run(guest)
@@ -105,7 +104,7 @@ def _decide(row: Row, guest: Guest) -> Outcome:
         return unknown(f"could not be decided: {type(error).__name__} while reading the disk")
 
 
-def _or_none(get: Callable[[], _Value]) -> _Value | None:
+def _or_none(get: Callable[[], _Value | None]) -> _Value | None:
     try:
         return get()
     except Exception:  # noqa: BLE001 - as in _decide

@@ -17,10 +17,14 @@ class DiskSource(Protocol):
     """
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Bytes of the disk."""
+        ...
 
     @property
-    def path(self) -> Path | None: ...
+    def path(self) -> Path | None:
+        """A file with the same bytes, or None."""
+        ...
 
     def pread(self, length: int, offset: int) -> bytes:
         """Read at most ``length`` bytes at ``offset``; fewer only at the end of the disk."""
@@ -43,14 +47,11 @@ class FileDisk:
         self._path = Path(path)
         # O_NONBLOCK: a FIFO put in the place of the file must not hang the open.
         self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            mode = os.fstat(self._fd).st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-                raise OSError(f"{self._path} is neither a regular file nor a block device")
-            length = os.lseek(self._fd, 0, os.SEEK_END)
-        except BaseException:
-            os.close(self._fd)
-            raise
+        mode = os.fstat(self._fd).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            self.close()
+            raise OSError(f"{self._path} is neither a regular file nor a block device")
+        length = os.lseek(self._fd, 0, os.SEEK_END)
         self._size = length if size is None else min(size, length)
 
     @property

@@ -9,9 +9,20 @@ from typing import Self
 from gallery_operator.contract import GuestProfile
 from gallery_operator.prerequisites.container import ContainerFacts
 from gallery_operator.prerequisites.disk import DiskSource
+from gallery_operator.prerequisites.facts.agent import Waagent, read_waagent
+from gallery_operator.prerequisites.facts.boot import Boot, read_boot
+from gallery_operator.prerequisites.facts.cloud_init import CloudInit, read_cloud_init
+from gallery_operator.prerequisites.facts.elf import architecture_of
+from gallery_operator.prerequisites.facts.esp import Esp, read_esp
+from gallery_operator.prerequisites.facts.fstab import Fstab, read_fstab
+from gallery_operator.prerequisites.facts.kernel import Kernel, read_kernel
 from gallery_operator.prerequisites.facts.os_release import OsRelease, read_os_release
+from gallery_operator.prerequisites.facts.units import Units
+from gallery_operator.prerequisites.facts.users import Users, read_users
 from gallery_operator.prerequisites.model import Architecture
-from gallery_operator.prerequisites.readers.base import UnreadableError
+from gallery_operator.prerequisites.mounts import Mounted, mount
+from gallery_operator.prerequisites.readers.base import FileSystem, NotFoundError, ReadError, UnreadableError
+from gallery_operator.prerequisites.readers.layout import Layout, Volume, open_file_system, read_layout
 from gallery_operator.prerequisites.readers.partitions import PartitionTable, read_table
 from gallery_operator.prerequisites.tree import Tree
 
@@ -23,12 +34,21 @@ class Guest:
         disk: The disk; None for a guest that is only a tree of files.
         profile: What the image is declared to be.
         container: The file the disk came in.
+        tree: Files in the place of those on the disk (tests).
     """
 
-    def __init__(self, disk: DiskSource | None, profile: GuestProfile, container: ContainerFacts | None = None) -> None:
+    def __init__(
+        self,
+        disk: DiskSource | None,
+        profile: GuestProfile,
+        container: ContainerFacts | None = None,
+        tree: Tree | None = None,
+    ) -> None:
         self._disk = disk
         self.profile = profile
         self.container = container
+        self._given_tree = tree
+        self._open: dict[str, FileSystem | ReadError] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +60,10 @@ class Guest:
 
     def close(self) -> None:
         """Let go of readers; the disk stays the caller's."""
+        for each in self._open.values():
+            if not isinstance(each, ReadError):
+                each.close()
+        self._open.clear()
 
     @property
     def disk(self) -> DiskSource:
@@ -48,15 +72,58 @@ class Guest:
             raise UnreadableError("there is no disk, only a tree of files")
         return self._disk
 
+    @property
+    def has_disk(self) -> bool:
+        """Whether there is a disk below the files."""
+        return self._disk is not None
+
     @cached_property
     def table(self) -> PartitionTable:
         """The partition table."""
         return read_table(self.disk)
 
     @cached_property
+    def layout(self) -> Layout:
+        """The volumes."""
+        return read_layout(self.disk, self.table)
+
+    def open_volume(self, volume: Volume) -> FileSystem:
+        """The file system of a volume, opened once; raises ``UnreadableError``."""
+        known = self._open.get(volume.name)
+        if known is None:
+            try:
+                known = open_file_system(volume, self.disk)
+            except ReadError as error:
+                known = error
+            self._open[volume.name] = known
+        if isinstance(known, ReadError):
+            raise UnreadableError(str(known)) from known
+        return known
+
+    @cached_property
+    def _mounted(self) -> Mounted | ReadError:
+        # A failure is kept as well: every row asks again.
+        try:
+            return mount(self.layout, self.open_volume)
+        except ReadError as error:
+            return error
+
+    @property
+    def mounted(self) -> Mounted:
+        """The root file system; ``UnreadableError`` when there is none."""
+        if isinstance(self._mounted, ReadError):
+            raise UnreadableError(str(self._mounted))
+        return self._mounted
+
+    @property
     def tree(self) -> Tree:
         """The files, with everything mounted that fstab mounts; ``UnreadableError`` without a root."""
-        raise UnreadableError("no root file system")
+        return self._given_tree if self._given_tree is not None else self.mounted.tree
+
+    @cached_property
+    def esp(self) -> Esp:
+        """The EFI system partition; ``NotFoundError`` when there is none."""
+        return read_esp(self.table, self.layout, self.open_volume)
 
     @cached_property
     def os_release(self) -> OsRelease:
@@ -64,11 +131,58 @@ class Guest:
         return read_os_release(self.tree)
 
     @property
+    def family(self) -> str:
+        """The distribution's family; ``other`` when the guest does not say what it is."""
+        try:
+            return self.os_release.family
+        except NotFoundError:
+            return "other"
+
+    @cached_property
+    def boot(self) -> Boot:
+        """Default kernel and its command line."""
+        return read_boot(self.tree)
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """Modules of the default kernel and of its initramfs."""
+        return read_kernel(self.tree, self.boot)
+
+    @cached_property
+    def units(self) -> Units:
+        """Units of systemd."""
+        return Units(self.tree)
+
+    @cached_property
+    def fstab(self) -> Fstab:
+        """``/etc/fstab``."""
+        return read_fstab(self.tree)
+
+    @cached_property
+    def users(self) -> Users:
+        """Accounts."""
+        return read_users(self.tree)
+
+    @cached_property
+    def waagent(self) -> Waagent:
+        """The Azure Linux Agent."""
+        return read_waagent(self.tree)
+
+    @cached_property
+    def cloud_init(self) -> CloudInit:
+        """cloud-init's files and merged configuration."""
+        return read_cloud_init(self.tree)
+
+    @cached_property
     def architecture(self) -> Architecture | None:
-        """Of the kernel."""
-        return None
+        """Of the installed programs; ``UnreadableError`` when no file system can be read."""
+        return architecture_of(self.tree)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader could not read."""
-        return ()
+        """What could not be read, as sentences."""
+        if self._given_tree is not None:
+            return ()
+        if isinstance(self._mounted, ReadError):
+            return (str(self._mounted),)
+        return self._mounted.notes

@@ -71,7 +71,9 @@ class Node(Protocol):
     """A file, directory or link of a file system."""
 
     @property
-    def stat(self) -> Stat: ...
+    def stat(self) -> Stat:
+        """Metadata, of a link itself; raises ``UnreadableError``."""
+        ...
 
     def child(self, name: str) -> "Node | None":
         """The entry of a directory, or None; raises ``UnreadableError``."""
@@ -99,11 +101,19 @@ class FileSystem(Protocol):
     """
 
     @property
-    def type(self) -> str: ...
+    def type(self) -> str:
+        """As ``mount -t`` calls it."""
+        ...
 
     @property
-    def reader(self) -> str: ...
+    def reader(self) -> str:
+        """Name of the implementation."""
+        ...
 
-    def root(self) -> Node: ...
+    def root(self) -> Node:
+        """The root directory; raises ``UnreadableError``."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of what is held open."""
+        ...

@@ -77,7 +77,7 @@ class FolderNode:
     def names(self) -> Iterator[str]:
         """Names in this folder."""
         try:
-            yield from os.listdir(self._path)
+            yield from (each.name for each in self._path.iterdir())
         except OSError as error:
             raise UnreadableError(f"{self._path.name} cannot be listed: {error.strerror}") from error
 

@@ -1,5 +1,6 @@
 """Partition tables, read by ourselves: the checks want the raw facts, faults included."""
 
+import itertools
 import struct
 import uuid
 import zlib
@@ -106,24 +107,33 @@ class PartitionTable:
 def read_table(disk: DiskSource) -> PartitionTable:
     """Read MBR and GPT. Nothing on the disk makes this raise."""
     first = disk.pread(SECTOR, 0)
-    at_4096 = disk.pread(8, 4096) == b"EFI PART" and disk.pread(8, SECTOR) != b"EFI PART"
     has_mbr = first[510:512] == b"\x55\xaa"
-    boot = {"has_boot_code": any(first[:440]), "grub_core": b"GRUB" in first[:440], "efi_at_4096": at_4096}
     types = [first[446 + 16 * index + 4] for index in range(4)] if has_mbr else []
+    scheme, partitions, faults, gpt = _read(disk, first, types)
+    return PartitionTable(
+        scheme,
+        partitions,
+        (*faults, *_misplaced(partitions, disk)),
+        gpt,
+        has_boot_code=any(first[:440]),
+        grub_core=b"GRUB" in first[:440],
+        efi_at_4096=disk.pread(8, 4096) == b"EFI PART" and disk.pread(8, SECTOR) != b"EFI PART",
+    )
+
+
+def _read(
+    disk: DiskSource, first: bytes, types: list[int]
+) -> tuple[Literal["gpt", "mbr"] | None, tuple[Partition, ...], tuple[str, ...], Gpt | None]:
     primary, primary_fault = _gpt_header(disk, 1)
     if primary is not None or _MBR_PROTECTIVE in types:
-        table = _gpt(disk, primary, primary_fault)
-        faults = table[1]
+        partitions, faults, gpt = _gpt(disk, primary, primary_fault)
         if _MBR_PROTECTIVE not in types:
             faults = (*faults, "there is a GPT but no protective MBR (type EE)")
-        if table[2] is not None:
-            return PartitionTable("gpt", table[0], (*faults, *_misplaced(table[0], disk)), table[2], **boot)
-        # A protective MBR alone: nothing on the disk can be found.
-        return PartitionTable(None, (), faults, None, **boot)
-    if not has_mbr or not any(types) or _is_file_system_sector(first):
-        return PartitionTable(None, faults=("there is neither an MBR nor a GPT",), **boot)
+        return ("gpt" if gpt is not None else None), partitions, faults, gpt
+    if not any(types) or _is_file_system_sector(first):
+        return None, (), ("there is neither an MBR nor a GPT",), None
     partitions, faults = _mbr(disk, first)
-    return PartitionTable("mbr", partitions, (*faults, *_misplaced(partitions, disk)), None, **boot)
+    return "mbr", partitions, faults, None
 
 
 def _is_file_system_sector(first: bytes) -> bool:
@@ -262,18 +272,16 @@ def _logical(disk: DiskSource, extended: int, disk_id: int) -> tuple[list[Partit
 
 
 def _misplaced(partitions: tuple[Partition, ...], disk: DiskSource) -> list[str]:
-    faults = []
-    for each in partitions:
-        if each.size <= 0 or each.end > disk.size or each.start < SECTOR:
-            faults.append(
-                f"partition {each.number} (bytes {each.start} to {each.end}) is not inside the disk of "
-                f"{disk.size} bytes"
-            )
+    faults = [
+        f"partition {each.number} (bytes {each.start} to {each.end}) is not inside the disk of {disk.size} bytes"
+        for each in partitions
+        if each.size <= 0 or each.end > disk.size or each.start < SECTOR
+    ]
     extended = {f"{kind:02x}" for kind in _MBR_EXTENDED}
     real = sorted((each for each in partitions if each.type not in extended), key=lambda each: each.start)
     faults += [
         f"partitions {before.number} and {after.number} overlap"
-        for before, after in zip(real, real[1:], strict=False)
+        for before, after in itertools.pairwise(real)
         if after.start < before.end
     ]
     return faults

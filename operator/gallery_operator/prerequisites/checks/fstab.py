@@ -1,0 +1,97 @@
+"""FST001, FST002, FST004: /etc/fstab."""
+
+import re
+
+from gallery_operator.prerequisites.checks.scopes import ETC
+from gallery_operator.prerequisites.facts.fstab import FstabEntry, find_volume
+from gallery_operator.prerequisites.guest import Guest
+from gallery_operator.prerequisites.model import (
+    EE,
+    WW,
+    Outcome,
+    failed,
+    gravest,
+    not_applicable,
+    passed,
+    unknown,
+)
+from gallery_operator.prerequisites.registry import check
+
+_FOREIGN = re.compile(r"/dev/(?:vd|xvd|hd)[a-z]+\d*$")
+_UNSTABLE = re.compile(r"/dev/(?:sd[a-z]+\d*|nvme\d+n\d+(?:p\d+)?)$")
+_UUID = "Write UUID=… in the place of the device's name; blkid prints it. Check with: findmnt --verify"
+_OPTICAL = re.compile(r"/dev/(?:sr\d+|cdrom\d*|dvd|fd\d+)$")
+
+
+def _devices(guest: Guest) -> list[FstabEntry]:
+    return [each for each in guest.fstab.entries if not each.is_pseudo and not each.is_network]
+
+
+@check(
+    "FST001",
+    "fstab names its devices by UUID or label",
+    levels=WW,
+    source="Prepare a Red Hat, Oracle, SUSE, Ubuntu, Debian VHD for Azure (fstab must not use /dev/sd* or /dev/nvme*)",
+    remedy=_UUID,
+    applies=ETC,
+    cases=((EE, "/dev/vd*, /dev/xvd* or /dev/hd*, which do not exist on Azure, without nofail or noauto"),),
+)
+def device_names(guest: Guest) -> Outcome:
+    """Names of disks change between sizes of VMs; virtio and Xen names do not exist at all, and boot stops
+    for a device that does not come.
+    """
+    found = []
+    for each in _devices(guest):
+        text = f"/etc/fstab:{each.line} {each.device} on {each.mount_point}"
+        if _FOREIGN.match(each.device):
+            found.append(failed(text, WW if each.optional else EE))
+        elif _UNSTABLE.match(each.device):
+            found.append(failed(text, WW))
+    return gravest(found, WW) if found else passed(f"{len(_devices(guest))} devices")
+
+
+@check(
+    "FST002",
+    "every UUID and label in fstab is on the disk",
+    levels=EE,
+    source="Prepare a Red Hat, Oracle, SUSE, Ubuntu VHD for Azure (findmnt --verify)",
+    remedy="Remove the line or give it nofail; check with: findmnt --verify",
+    applies=ETC,
+)
+def devices_exist(guest: Guest) -> Outcome:
+    """A line for a file system that is not there stops the boot in emergency mode, unless it has nofail."""
+    found = []
+    for each in _devices(guest):
+        tag = each.tag
+        if tag is None or each.optional or _OPTICAL.match(each.device):
+            continue
+        text = f"/etc/fstab:{each.line} {each.device} for {each.mount_point}"
+        if tag[0] == "ID":
+            found.append(unknown(f"{text} names hardware"))
+        elif find_volume(each, guest.layout.volumes) is None:
+            found.append(failed(f"{text} is not on this disk"))
+    outcome = gravest(found, EE)
+    return outcome if found else passed("all are on this disk")
+
+
+@check(
+    "FST004",
+    "the line for / is the real root file system",
+    levels=EE,
+    source="LISA verify_os_partition_identifier; derived",
+    remedy="Set the UUID of the line for / to what blkid prints for the root file system.",
+    applies=ETC,
+)
+def root_line(guest: Guest) -> Outcome:
+    """Fstab copied from another disk makes the root stay read-only, or another one be checked and mounted."""
+    entry = guest.fstab.root()
+    if entry is None:
+        return not_applicable("fstab has no line for /")
+    text = f"/etc/fstab:{entry.line} {entry.device}"
+    root = guest.mounted.volume
+    found = find_volume(entry, guest.layout.volumes)
+    if found is root:
+        return passed(f"{text} is {root.name}")
+    if found is None:
+        return failed(f"{text} is not on this disk; the root is {root.name} (UUID={root.probe.uuid})")
+    return failed(f"{text} is {found.name}, but the root is {root.name}")

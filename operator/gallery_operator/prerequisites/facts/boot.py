@@ -1,0 +1,226 @@
+"""The default kernel and the command line that it is started with.
+
+Read as a boot loader would: Boot Loader Specification entries where they are used, else grub.cfg, else the
+newest installed kernel without a command line.
+"""
+
+import re
+import shlex
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from gallery_operator.prerequisites.readers.base import NotFoundError, UnreadableError
+from gallery_operator.prerequisites.tree import Tree
+
+_MAX_CONFIG: Final = 4 * 1024 * 1024
+_MAX_ENTRIES: Final = 256
+_GRUB_CONFIGS: Final = (
+    "/boot/grub/grub.cfg",
+    "/boot/grub2/grub.cfg",
+    "/boot/efi/EFI/*/grub.cfg",
+    "/efi/EFI/*/grub.cfg",
+)
+_BLS_FOLDERS: Final = ("/boot/loader/entries", "/boot/efi/loader/entries", "/efi/loader/entries")
+_GRUBENVS: Final = ("/boot/grub2/grubenv", "/boot/grub/grubenv", "/boot/efi/EFI/*/grubenv")
+_LINUX: Final = re.compile(r"\s*(?:linux|linux16|linuxefi)\s+(\S+)\s*(.*)$")
+_INITRD: Final = re.compile(r"\s*(?:initrd|initrd16|initrdefi)\s+(.+)$")
+_VARIABLE: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
+_KERNEL_NAMES: Final = ("vmlinuz-", "vmlinux-", "kernel-", "Image-", "bzImage-")
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What would be booted.
+
+    Attributes:
+        kernel: Path of the kernel in the guest.
+        version: Its release, as ``uname -r`` prints it.
+        initrds: Paths of its initramfs files; may name files that do not exist.
+        cmdline: Its command line, variables of GRUB replaced; None when nothing says one.
+        source: ``file:line`` that says so.
+    """
+
+    kernel: str
+    version: str
+    initrds: tuple[str, ...]
+    cmdline: str | None
+    source: str
+
+    def words(self) -> list[str]:
+        """The command line's words; quotes as the kernel reads them."""
+        if self.cmdline is None:
+            raise UnreadableError(f"no kernel command line was found for {self.kernel}")
+        try:
+            return shlex.split(self.cmdline)
+        except ValueError:
+            return self.cmdline.split()
+
+    def values(self, name: str) -> list[str]:
+        """Values of ``name=value``, in order; dash and underscore are the same to the kernel."""
+        wanted = name.replace("-", "_")
+        found = []
+        for word in self.words():
+            key, separator, value = word.partition("=")
+            if separator and key.replace("-", "_") == wanted:
+                found.append(value)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    kernel: str
+    initrds: tuple[str, ...]
+    options: str
+    source: str
+
+
+def read_boot(tree: Tree) -> Boot:
+    """Find the default kernel.
+
+    Raises:
+        NotFoundError: There is no kernel.
+        UnreadableError: Something on the way could not be read.
+    """
+    entry = _grub_entry(tree) or _bls_entry(tree)
+    if entry is None:
+        return _newest(tree)
+    kernel = _in_boot(tree, entry.kernel)
+    if kernel is None:
+        raise NotFoundError(f"{entry.source} starts {entry.kernel}, which does not exist")
+    initrds = tuple(_in_boot(tree, each) or each for each in entry.initrds)
+    environment = _grub_environment(tree)
+    options = _VARIABLE.sub(lambda match: environment.get(match[1], ""), entry.options).strip()
+    if not options and entry.source.endswith(".conf:1") and tree.is_file("/etc/kernel/cmdline"):
+        options = " ".join(tree.text("/etc/kernel/cmdline", _MAX_CONFIG).split())
+    return Boot(kernel, _version(tree, kernel), initrds, options, entry.source)
+
+
+def version_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts 6.10 after 6.9."""
+    return tuple((1, int(each)) if each.isdigit() else (0, each) for each in re.findall(r"\d+|[a-z]+", text))
+
+
+def _grub_entry(tree: Tree) -> _Entry | None:
+    for pattern in _GRUB_CONFIGS:
+        for path in tree.glob(pattern):
+            entry = _from_grub(path, tree.text(path, _MAX_CONFIG)) if tree.is_file(path) else None
+            if entry is not None:
+                return entry
+    return None
+
+
+def _from_grub(path: str, text: str) -> _Entry | None:
+    """The first ``linux`` line outside comments, with the ``initrd`` line that follows it."""
+    kernel = options = source = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if kernel:
+            match = _INITRD.match(line)
+            if match:
+                return _Entry(kernel, tuple(match[1].split()), options, source)
+            if line.strip() == "}":
+                break
+            continue
+        if re.match(r"\s*blscfg\b", line):
+            return None
+        match = _LINUX.match(line)
+        if match:
+            kernel, options, source = match[1], match[2], f"{path}:{number}"
+    return _Entry(kernel, (), options, source) if kernel else None
+
+
+def _bls_entry(tree: Tree) -> _Entry | None:
+    entries: dict[str, _Entry] = {}
+    versions: dict[str, str] = {}
+    for folder in _BLS_FOLDERS:
+        for name in tree.names(folder)[:_MAX_ENTRIES]:
+            if not name.endswith(".conf"):
+                continue
+            fields = _bls_fields(tree.text(f"{folder}/{name}", _MAX_CONFIG))
+            if "linux" not in fields:
+                continue
+            identifier = name.removesuffix(".conf")
+            entries[identifier] = _Entry(
+                fields["linux"][0],
+                tuple(word for line in fields.get("initrd", []) for word in line.split()),
+                " ".join(fields.get("options", [])),
+                f"{folder}/{name}:1",
+            )
+            versions[identifier] = fields.get("version", [identifier])[0]
+    if not entries:
+        return None
+    saved = _grub_environment(tree).get("saved_entry", "")
+    if saved in entries:
+        return entries[saved]
+    usable = [each for each in entries if "rescue" not in each] or list(entries)
+    return entries[max(usable, key=lambda each: version_key(versions[each]))]
+
+
+def _bls_fields(text: str) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        words = line.split(None, 1)
+        if len(words) == 2 and not words[0].startswith("#"):
+            fields.setdefault(words[0], []).append(words[1].strip())
+    return fields
+
+
+def _grub_environment(tree: Tree) -> dict[str, str]:
+    """Variables of the environment block (1024 bytes, filled up with ``#``)."""
+    for pattern in _GRUBENVS:
+        for path in tree.glob(pattern):
+            if tree.is_file(path):
+                lines = tree.text(path, 64 * 1024).splitlines()
+                pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+                return {key: value for key, separator, value in pairs if separator}
+    return {}
+
+
+def _in_boot(tree: Tree, path: str) -> str | None:
+    """A path of the boot loader as the guest sees it: /boot may be a file system of its own."""
+    # "(hd0,gpt2)/boot/…", "($root)/…" and subvolume prefixes of Btrfs
+    plain = re.sub(r"^\([^)]*\)", "", path)
+    plain = re.sub(r"^/@[^/]*(?:/\.snapshots/\d+/snapshot)?/", "/", plain)
+    for candidate in (plain, f"/boot{plain}", f"/boot/efi{plain}"):
+        if tree.is_file(candidate):
+            return candidate
+    return None
+
+
+def _newest(tree: Tree) -> Boot:
+    found = [
+        path
+        for folder in ("/boot", "/usr/lib/modules/*", "/lib/modules/*")
+        for path in tree.glob(f"{folder}/vmlinu[xz]*") + tree.glob(f"{folder}/Image*")
+        if tree.is_file(path)
+    ]
+    if not found:
+        raise NotFoundError("no kernel was found: no boot loader entry, and no vmlinuz below /boot or /lib/modules")
+    kernel = max(found, key=lambda path: version_key(_version(tree, path)))
+    version = _version(tree, kernel)
+    initrds = tuple(
+        path
+        for name in (f"initrd.img-{version}", f"initramfs-{version}.img", f"initrd-{version}")
+        if tree.is_file(path := f"/boot/{name}")
+    )
+    return Boot(kernel, version, initrds[:1], None, kernel)
+
+
+def _version(tree: Tree, kernel: str) -> str:
+    """Release of a kernel: by its file name, by its folder, else from the x86 boot header."""
+    real = tree.real(kernel)
+    name = real.rsplit("/", 1)[1]
+    for prefix in _KERNEL_NAMES:
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    match = re.match(r"(?:/usr)?/lib/modules/([^/]+)/", real)
+    if match:
+        return match[1]
+    head = tree.pread(real, 0x10000)
+    # Documentation/arch/x86/boot.rst: "HdrS" at 0x202, offset of the version string (less 0x200) at 0x20e.
+    if head[0x202:0x206] == b"HdrS":
+        (offset,) = struct.unpack_from("<H", head, 0x20E)
+        words = head[offset + 0x200 : offset + 0x300].split(b"\0", 1)[0].decode("ascii", "replace").split()
+        if words:
+            return words[0]
+    raise UnreadableError(f"the release of kernel {kernel} cannot be told")
