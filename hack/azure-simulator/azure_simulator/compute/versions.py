@@ -1,0 +1,396 @@
+"""Image versions (`galleries/images/versions`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+from ..clock import timestamp
+from ..errors import ArmError, bad_parameter, conflict_in_progress, not_simulated, property_change
+from ..ids import ResourceId
+from ..operations import Call, Reply
+from ..store import Resource, Timer
+from . import replication
+from .base import GALLERY_API, Kind, as_object
+from .definitions import future_date, mark_lag
+from .profile import Profile, build_profile, check_encryption, encryption_sets
+from .sources import Collected, collect
+
+__all__ = ["Versions"]
+
+_NAME = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,10})", re.ASCII)
+_INT32 = 2**31 - 1
+_FULL_BODIES = "2024-03-03"  # from here on, answers carry defaults of newer properties (seen in published examples)
+_STORAGE = "galleryImageVersion.properties.storageProfile"
+
+
+class Versions(Kind):
+    """Microsoft.Compute/galleries/images/versions."""
+
+    types = ("galleries", "images", "versions")
+    api_versions = GALLERY_API
+
+    def __init__(self, engine: Any) -> None:
+        """Work on an engine's state."""
+        super().__init__(engine)
+        engine.on("version.written", self._written)
+        engine.on("version.deleted", self._deleted)
+
+    async def put(self, call: Call, rid: ResourceId, body: dict[str, Any]) -> Reply:
+        """Create or replace a version."""
+        self.require_parents(rid)
+        existing = self.store.get(rid.key)
+        match = _NAME.fullmatch(rid.name)
+        if existing is None and (match is None or any(int(part) > _INT32 for part in match.groups())):
+            raise bad_parameter(
+                "The image version name is invalid. The image version name should follow "
+                "Major(int).Minor(int).Patch(int) format, for e.g: 1.0.0, 2018.12.1 etc",
+                "galleryImageVersionName",
+            )
+        location = self.location(rid, body, existing)
+        properties = as_object(body.get("properties"), "properties")
+        if existing is None:
+            return await self._create(call, rid, body, properties, location)
+        return await self._update(call, rid, body.get("tags"), properties, existing)
+
+    async def patch(self, call: Call, rid: ResourceId, body: dict[str, Any]) -> Reply:
+        """Change some properties of a version."""
+        existing = self.require(rid)
+        properties = as_object(body.get("properties"), "properties")
+        for part in ("publishingProfile", "safetyProfile"):
+            stored = dict(existing.properties.get(part) or {})
+            stored.pop("publishedDate", None)
+            sent = as_object(properties.get(part), f"properties.{part}")
+            if "storageAccountStrategy" in sent or "storageAccountStrategy" in stored:
+                stored.pop("storageAccountType", None)
+            properties[part] = {**stored, **sent}
+        return await self._update(call, rid, body.get("tags", existing.body.get("tags")), properties, existing)
+
+    async def delete(self, call: Call, rid: ResourceId) -> Reply:
+        """Remove a version."""
+        existing = self.store.get(rid.key)
+        if existing is None:
+            self.engine.require_group(rid.subscription, rid.group)
+            return Reply(204)
+        safety = existing.properties.get("safetyProfile") or {}
+        end = existing.properties["publishingProfile"].get("endOfLifeDate")
+        if safety.get("blockDeletionBeforeEndOfLife") and (
+            end is None or datetime.fromisoformat(end).timestamp() > self.engine.clock.wall()
+        ):
+            raise ArmError(
+                409,  # inferred: the status was not found
+                "DeleteGalleryImageVersionBlockedBeforeEndOfLife",
+                "Deletion of Gallery image version is not allowed because the image is enabled for "
+                "blockDeletionBeforeEndOfLife and its endOfLifeDate has not reached yet",
+            )
+        timings = self.engine.config.timings
+        seconds = timings.version_delete + self.engine.spread(rid.key, timings.version_delete_spread)
+        due = existing.internal.get("gone") or self.engine.clock.now() + seconds
+        operation, headers = self._begin(call, existing, "version.deleted", due, both=True)
+        headers["Retry-After"] = str(self.operations.retry_after(60.0))
+        existing.properties["provisioningState"] = "Deleting"
+        existing.internal.update(operation=operation, gone=due)
+        self.store.put(existing)
+        return Reply(202, None, headers)
+
+    async def get(self, call: Call, rid: ResourceId) -> Reply:
+        """Show a version, with replication status if asked for."""
+        resource = self.require(rid)
+        body = self.render(resource, call)
+        expand = [part.strip().lower() for part in call.query.get("$expand", "").split(",")]
+        if "replicationstatus" in expand:
+            now, states = self.engine.clock.now(), replication.restore(resource.internal["regions"])
+            body["properties"]["replicationStatus"] = {
+                "aggregatedState": replication.aggregate(states, now),
+                "summary": replication.summary(states, now),
+            }
+        if "uefisettings" in expand and resource.internal.get("security"):
+            body["properties"]["securityProfile"] = resource.internal["security"]
+        return Reply(200, body)
+
+    def render(self, resource: Resource, call: Call) -> dict[str, Any]:
+        """Return the body for the API version of the request."""
+        body = deepcopy(resource.body)
+        if call.api_version >= _FULL_BODIES:
+            for region in body["properties"]["publishingProfile"]["targetRegions"]:
+                region.setdefault("excludeFromLatest", False)
+            body["properties"]["safetyProfile"].setdefault("blockDeletionBeforeEndOfLife", False)
+        return body
+
+    async def _create(
+        self, call: Call, rid: ResourceId, body: dict[str, Any], sent: dict[str, Any], location: str
+    ) -> Reply:
+        if not sent.get("storageProfile"):
+            raise bad_parameter(f"Required parameter '{_STORAGE}' is missing (null).", _STORAGE)
+        profile = build_profile(as_object(sent.get("publishingProfile"), "publishingProfile"), location, None)
+        source = await collect(self.engine, sent["storageProfile"], location)
+        definition = self._fit(rid, source)
+        luns = [disk.lun for disk in source.disks if disk.lun is not None]
+        self._check_sets(profile, luns, rid.subscription)
+        version = self.fresh(rid, location, body.get("tags"))
+        published = timestamp(self.engine.clock.wall())
+        publishing = {**profile.body, "publishedDate": published}
+        self._end_of_life(publishing, as_object(sent.get("publishingProfile"), "publishingProfile"), {})
+        version.body["properties"] = {
+            "publishingProfile": publishing,
+            "storageProfile": source.shown,
+            "safetyProfile": _safety(sent.get("safetyProfile")),
+            "provisioningState": "Creating",
+        }
+        if sent.get("securityProfile"):
+            version.internal["security"] = as_object(sent["securityProfile"], "securityProfile")
+        kept = []
+        for disk in source.disks:
+            place = self.engine.disk_path()
+            await self.engine.blobs.copy(disk.place, place)
+            row = {"container": place.container, "name": place.name, "size": disk.size, "lun": disk.lun}
+            kept.append({**row, "origin": disk.origin, "caching": disk.caching})
+        version.internal.update(
+            disks=kept,
+            whole=source.whole,
+            watch=sorted({disk.watch for disk in source.disks if disk.watch}),
+            os={
+                name: definition.properties[name] for name in ("osType", "osState", "hyperVGeneration", "architecture")
+            },
+        )
+        return self._replicate(call, version, profile, [], 201)
+
+    async def _update(
+        self, call: Call, rid: ResourceId, tags: object, sent: dict[str, Any], version: Resource
+    ) -> Reply:
+        if version.state == "Deleting":
+            raise ArmError(
+                409,
+                "OperationNotAllowed",
+                f"Operation 'Update Gallery Image Version' is not on allowed on {rid.name}; since it is marked for "
+                "deletion. You can only retry the Delete operation (or wait for an ongoing one to complete)",
+            )
+        if version.state in ("Creating", "Updating"):
+            raise conflict_in_progress(f"{rid.names[1]}/{rid.name}")
+        if sent.get("restore"):
+            raise not_simulated("soft delete of image versions")
+        _same_source(version, sent.get("storageProfile"))
+        before = version.properties["publishingProfile"]
+        publishing = as_object(sent.get("publishingProfile"), "publishingProfile")
+        if not publishing.get("targetRegions"):
+            # Seen: a PUT with only location and tags leaves the regions as they are.
+            publishing = {**publishing, "targetRegions": before["targetRegions"]}
+        profile = build_profile(publishing, str(version.body["location"]), before)
+        states = replication.restore(version.internal["regions"])
+        self._check_removal(version, states, profile)
+        luns = [row["lun"] for row in version.internal["disks"] if row["lun"] is not None]
+        self._check_sets(profile, luns, rid.subscription)
+        body = {**profile.body, "publishedDate": before["publishedDate"]}
+        self._end_of_life(body, publishing, before)
+        version.body.pop("tags", None)
+        if tags is not None:
+            version.body["tags"] = as_object(tags, "tags")
+        version.properties.update(
+            publishingProfile=body, safetyProfile=_safety(sent.get("safetyProfile")), provisioningState="Updating"
+        )
+        return self._replicate(call, version, profile, states, 200)
+
+    def _replicate(
+        self,
+        call: Call,
+        version: Resource,
+        profile: Profile,
+        before: list[replication.RegionState],
+        status: int,
+    ) -> Reply:
+        now, timings = self.engine.clock.now(), self.engine.config.timings
+        states = replication.plan(
+            before,
+            profile.targets,
+            home=str(version.body["location"]),
+            now=now,
+            timings=timings,
+            shallow=profile.shallow,
+            largest_gib=max(-(-(int(row["size"]) - 512) // 2**30) for row in version.internal["disks"]),
+            fault=self.engine.faults.take_region,
+        )
+        version.internal["regions"] = replication.store(states)
+        due = replication.ends_at(states, now, timings.version_settle)
+        operation, headers = self._begin(call, version, "version.written", due, both=False)
+        version.internal["operation"] = operation
+        self.store.put(version)
+        return Reply(status, self.render(version, call), headers)
+
+    def _fit(self, rid: ResourceId, source: Collected) -> Resource:
+        """Return the definition, after checking that the source fits it."""
+        assert rid.parent is not None
+        definition = self.store.get(rid.parent.key)
+        assert definition is not None
+        wanted = definition.properties
+        origin = source.disks[0].origin
+        if source.os_state is not None and source.os_state != wanted["osState"]:
+            raise bad_parameter(
+                f"Cannot create Gallery Image Version from: {origin} since the OS State in the parent gallery image "
+                f"({wanted['osState']}) is not {source.os_state}",
+                _STORAGE,
+            )
+        disk = source.disks[0]
+        if disk.generation is not None and disk.generation != wanted["hyperVGeneration"]:
+            raise bad_parameter(
+                f"The resource with id '{origin}' has a different Hypervisor generation ['{disk.generation}'] than "
+                f"the parent gallery image Hypervisor generation ['{wanted['hyperVGeneration']}']",
+                _STORAGE,
+            )
+        if disk.os_type is not None and disk.os_type != wanted["osType"]:
+            raise bad_parameter(
+                f"The resource with id '{origin}' has a different OS type ['{disk.os_type}'] than the parent gallery "
+                f"image OS type generation ['{wanted['osType']}']",
+                _STORAGE,
+            )
+        return definition
+
+    def _check_sets(self, profile: Profile, luns: list[int], subscription: str) -> None:
+        regions = profile.body["targetRegions"]
+        check_encryption(regions, luns, subscription)
+        for region in regions:
+            for identity in encryption_sets(region).values():
+                if self.store.get(identity) is None:
+                    raise bad_parameter(f"The disk encryption set {identity} was not found")
+
+    def _check_removal(self, version: Resource, states: list[replication.RegionState], profile: Profile) -> None:
+        """Refuse to take out a region that is filled, unless the version allows that beforehand."""
+        kept = {name for name, _, _ in profile.targets}
+        now = self.engine.clock.now()
+        gone = [state for state in states if state.region not in kept and state.state(now) == "Completed"]
+        if gone and not version.properties["safetyProfile"].get("allowDeletionOfReplicatedLocations"):
+            names = ", ".join(state.display for state in gone)
+            raise ArmError(
+                409,  # inferred: status, code and text of this refusal were not found
+                "OperationNotAllowed",
+                f"Removing replicated locations '{names}' is not allowed because allowDeletionOfReplicatedLocations "
+                "is false. Set safetyProfile.allowDeletionOfReplicatedLocations to true first.",
+                target="galleryImageVersion.properties.safetyProfile.allowDeletionOfReplicatedLocations",
+            )
+
+    def _end_of_life(self, body: dict[str, Any], sent: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        value = sent.get("endOfLifeDate")
+        if value is not None:
+            changed = value != before.get("endOfLifeDate")
+            body["endOfLifeDate"] = future_date(value, self.engine.clock.wall(), check=changed)
+
+    def _begin(self, call: Call, version: Resource, kind: str, due: float, *, both: bool) -> tuple[str, dict[str, str]]:
+        return self.operations.begin(
+            call,
+            "capsOperations",
+            subscription=version.id.split("/")[2],
+            location=str(version.body["location"]),
+            seconds=0.0,
+            due=due,
+            kind=kind,
+            payload={"key": version.key},
+            poll=60.0,
+            both=both,
+        )
+
+    def _written(self, timer: Timer) -> None:
+        operation, version = timer.payload["operation"], self.store.get(timer.payload["key"])
+        if version is None or version.internal.get("operation") != operation:
+            preempted = {
+                "code": "OperationPreempted",
+                "message": "The operation has been preempted by a more recent one.",
+            }
+            self.operations.finish(operation, timer.due, error=preempted)
+            return
+        states = replication.restore(version.internal["regions"])
+        problem = self._lost_source(version)
+        if problem is None:
+            problem = replication.failure_text(states, timer.due)
+        version.internal.pop("watch", None)
+        version.properties["provisioningState"] = "Failed" if problem else "Succeeded"
+        if any(state.state(timer.due) == "Completed" for state in states):
+            _show_sizes(version)
+        self.store.put(version)
+        error = {"code": "ReplicationFailed", "message": problem} if problem else None
+        self.operations.finish(operation, timer.due, error=error)
+
+    def _lost_source(self, version: Resource) -> str | None:
+        """Return why a new version fails whose source went away while it was copied, else None."""
+        for key in version.internal.get("watch", []):
+            if self.store.get(key) is None:
+                return f"Source was not found: {key}. Please make sure the source exists"
+        return None
+
+    def _deleted(self, timer: Timer) -> None:
+        version = self.store.get(timer.payload["key"])
+        if version is not None:
+            self.store.delete(version.key)
+            for row in version.internal["disks"]:
+                self.engine.discard(row["container"])
+            mark_lag(self, version, timer.due)
+        self.operations.finish(timer.payload["operation"], timer.due)
+
+
+def _safety(value: object) -> dict[str, Any]:
+    sent = as_object(value, "properties.safetyProfile")
+    shown: dict[str, Any] = {
+        "reportedForPolicyViolation": False,
+        "allowDeletionOfReplicatedLocations": bool(sent.get("allowDeletionOfReplicatedLocations", False)),
+    }
+    if sent.get("blockDeletionBeforeEndOfLife") is not None:
+        shown["blockDeletionBeforeEndOfLife"] = bool(sent["blockDeletionBeforeEndOfLife"])
+    return shown
+
+
+def _show_sizes(version: Resource) -> None:
+    """Show `sizeInGB`, which Azure leaves out until a version is there."""
+    storage = version.properties["storageProfile"]
+    shown = {item["lun"]: item for item in storage.get("dataDiskImages", [])}
+    data = []
+    for row in version.internal["disks"]:
+        size = -(-(int(row["size"]) - 512) // 2**30)
+        if row["lun"] is None:
+            source = {} if version.internal["whole"] else storage["osDiskImage"]["source"]
+            storage["osDiskImage"] = {"sizeInGB": size, "hostCaching": row["caching"], "source": source}
+        else:
+            item = {"lun": row["lun"], "sizeInGB": size, "hostCaching": row["caching"]}
+            if not version.internal["whole"]:
+                item["source"] = shown[row["lun"]]["source"]
+            data.append(item)
+    if data:
+        storage["dataDiskImages"] = data
+
+
+def _identity(source: Any) -> dict[str, str]:
+    """Return a source in a form that compares equal: ids without case, storage account under one name."""
+    given = dict(source or {})
+    if given.get("uri"):
+        account = given.get("storageAccountId") or given.get("id") or ""
+        return {"uri": str(given["uri"]), "account": str(account).lower()}
+    return {key: str(value).lower() for key, value in given.items() if value}
+
+
+def _same_source(version: Resource, sent: object) -> None:
+    """Refuse another source than the stored one; leaving it out keeps it.
+
+    Raises:
+        ArmError: 409 `PropertyChangeNotAllowed`, or 400 for other disks.
+    """
+    wanted = as_object(sent, _STORAGE)
+    stored = version.properties["storageProfile"]
+    source = wanted.get("source")
+    if source and _identity(source) != _identity(stored.get("source")):
+        key = next(iter(_identity(source)), "id")
+        raise property_change(f"{_STORAGE}.source.{'id' if key == 'id' else key}")
+    main = as_object(wanted.get("osDiskImage"), "osDiskImage").get("source")
+    if main and _identity(main) != _identity((stored.get("osDiskImage") or {}).get("source")):
+        raise property_change(f"{_STORAGE}.osDiskImage.source.{'uri' if main.get('uri') else 'id'}")
+    if not wanted.get("dataDiskImages"):
+        return
+    disks = {item.get("lun"): item for item in stored.get("dataDiskImages", [])}
+    luns = {row["lun"] for row in version.internal["disks"] if row["lun"] is not None}
+    if {item.get("lun") for item in wanted["dataDiskImages"]} != luns:
+        raise bad_parameter(
+            "Adding new Data Disks or changing the LUN of a Data Disk in an existing Image is not allowed",
+            f"{_STORAGE}.dataDiskImages",
+        )
+    for item in wanted["dataDiskImages"]:
+        if item.get("source") and _identity(item["source"]) != _identity(disks.get(item["lun"], {}).get("source")):
+            raise property_change(f"{_STORAGE}.dataDiskImages.source.id")
