@@ -1,6 +1,7 @@
 """Prometheus metrics of the operator. Every label is bounded: kinds, outcomes, operations, codes, regions.
 
-Object names are never labels; regions are (Azure has some sixty).
+Object names are never labels; regions are (Azure has some sixty). What the objects' states are is counted by
+``runtime/census.py`` when it is asked for.
 """
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -27,7 +28,6 @@ DRIFT_CORRECTIONS = Counter(
     f"{PREFIX}_drift_corrections_total", "Differences between spec and Azure that were corrected, by kind.", ["kind"]
 )
 EVENTS = Counter(f"{PREFIX}_events_total", "Events posted, by type.", ["type"])
-OBJECTS = Gauge(f"{PREFIX}_objects", "Objects by kind and readiness (ready, progressing, stalled).", ["kind", "state"])
 
 AZURE_REQUESTS = Counter(
     f"{PREFIX}_azure_requests_total", "Requests to Azure by operation and answer.", ["operation", "code"]
@@ -38,15 +38,12 @@ AZURE_THROTTLE_SECONDS = Counter(
     ["operation"],
 )
 
-IMPORTS = Gauge(f"{PREFIX}_imports", "VhdImports by phase.", ["phase"])
 IMPORT_BYTES_UPLOADED = Counter(f"{PREFIX}_import_uploaded_bytes_total", "Bytes sent to Azure by finished upload pods.")
 IMPORT_BYTES_SKIPPED = Counter(f"{PREFIX}_import_skipped_bytes_total", "Zero bytes that need not be sent.")
 IMPORT_FAILURES = Counter(f"{PREFIX}_import_failures_total", "Failed import pods by job and code.", ["job", "code"])
 PREREQUISITE_FINDINGS = Counter(
     f"{PREFIX}_prerequisite_findings_total", "Findings of finished checks by id and severity.", ["check", "severity"]
 )
-VERSIONS = Gauge(f"{PREFIX}_versions", "ImageVersions by provisioning state.", ["state"])
-REGIONS = Gauge(f"{PREFIX}_regions", "Regions of versions by name and replication state.", ["region", "state"])
 REGION_REPAIRS = Counter(
     f"{PREFIX}_region_repairs_total", "Regions taken out and added again after a failure.", ["region"]
 )

@@ -8,16 +8,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gallery_operator.api.meta import RECONCILE_ANNOTATION
 from gallery_operator.planning.references import Reference, references_of, target_of
 from gallery_operator.planning.status import ready_condition
 from gallery_operator.runtime.workqueue import Key
 
 
 @dataclass(frozen=True)
+class Change:
+    """What an event means.
+
+    Attributes:
+        own: The object itself asks for a reconcile: it is new, its spec changed, it is being deleted, a person asked.
+        others: Something changed that others wait for: also its readiness or its state.
+    """
+
+    own: bool
+    others: bool
+
+
+@dataclass(frozen=True)
 class _Seen:
     references: frozenset[Reference]
     target: str | None
-    mark: tuple[object, ...]
+    own: tuple[object, ...]
+    others: tuple[object, ...]
 
 
 class Hints:
@@ -28,28 +43,31 @@ class Hints:
         self._referrers: dict[Reference, set[Key]] = {}
         self._targets: dict[str, set[Key]] = {}
 
-    def update(self, key: Key, body: Mapping[str, Any]) -> bool:
+    def update(self, key: Key, body: Mapping[str, Any]) -> Change:
         """Note an object as a watch or a list delivered it.
 
-        Returns:
-            Whether something changed that others wait for: its spec, its readiness, its deletion.
+        The operator's own status writes come back as events; they are no reason to reconcile the object again.
         """
         meta = body.get("metadata") or {}
         ready = ready_condition(body.get("status") or {}) or {}
         status = body.get("status") or {}
-        mark = (
+        own = (
             meta.get("uid"),
             meta.get("generation"),
             bool(meta.get("deletionTimestamp")),
+            (meta.get("annotations") or {}).get(RECONCILE_ANNOTATION),
+        )
+        others = (
+            *own[:3],
             ready.get("status"),
             ready.get("reason"),
             status.get("provisioningState"),
             status.get("phase"),
         )
-        seen = _Seen(references_of(key.kind, body), target_of(key.kind, body), mark)
+        seen = _Seen(references_of(key.kind, body), target_of(key.kind, body), own, others)
         before = self._seen.get(key)
         if before == seen:
-            return False
+            return Change(False, False)
         if before is not None:
             self._unlink(key, before)
         self._seen[key] = seen
@@ -57,7 +75,14 @@ class Hints:
             self._referrers.setdefault(each, set()).add(key)
         if seen.target is not None:
             self._targets.setdefault(seen.target, set()).add(key)
-        return before is None or before.mark != mark
+        return Change(before is None or before.own != own, before is None or before.others != others)
+
+    def note_if_new(self, key: Key, body: Mapping[str, Any]) -> bool:
+        """Note an object of a list unless a watch has told of it already; returns whether it was new."""
+        if key in self._seen:
+            return False
+        self.update(key, body)
+        return True
 
     def remove(self, key: Key) -> None:
         """Forget an object that is gone."""

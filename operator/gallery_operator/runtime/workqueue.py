@@ -166,9 +166,9 @@ class WorkQueue:
         """Return for how many seconds the slowest worker has been busy with one key."""
         return self._now() - min(self._processing.values()) if self._processing else 0.0
 
-    def scheduled(self) -> dict[Key, float]:
-        """Return the keys that will wake later, with the seconds until then."""
-        return {key: at - self._now() for key, at in self._wake_at.items()}
+    def is_scheduled(self, key: Key) -> bool:
+        """Whether the key will wake: it is ready, being processed, or planned for later."""
+        return key in self._wake_at or key in self._since or key in self._processing
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

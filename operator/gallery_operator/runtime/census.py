@@ -1,0 +1,62 @@
+"""Counts the objects by state, for Prometheus; fed by the watches, summed up when it is scraped."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from gallery_operator.metrics import PREFIX
+from gallery_operator.runtime.workqueue import Key
+
+
+@dataclass(frozen=True)
+class _Facts:
+    state: str
+    phase: str
+    provisioning: str
+    regions: tuple[tuple[str, str], ...]
+
+
+class Census(Collector):
+    """A collector of gauges by kind, phase, provisioning state and region."""
+
+    def __init__(self) -> None:
+        self._facts: dict[Key, _Facts] = {}
+
+    def update(self, key: Key, body: Mapping[str, Any]) -> None:
+        """Note an object as a watch or a list delivered it."""
+        status = body.get("status") or {}
+        conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or []}
+        if conditions.get("Stalled") == "True":
+            state = "stalled"
+        else:
+            state = "ready" if conditions.get("Ready") == "True" else "progressing"
+        regions = tuple((str(each.get("name")), str(each.get("state"))) for each in status.get("regions") or [])
+        self._facts[key] = _Facts(
+            state, str(status.get("phase") or "Pending"), str(status.get("provisioningState") or "None"), regions
+        )
+
+    def remove(self, key: Key) -> None:
+        """Forget an object that is gone."""
+        self._facts.pop(key, None)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the gauges."""
+        objects = Counter((key.kind, facts.state) for key, facts in self._facts.items())
+        imports = Counter((facts.phase,) for key, facts in self._facts.items() if key.kind == "VhdImport")
+        versions = Counter((facts.provisioning,) for key, facts in self._facts.items() if key.kind == "ImageVersion")
+        regions = Counter(region for facts in self._facts.values() for region in facts.regions)
+        yield _family("objects", "Objects by kind and state (ready, progressing, stalled).", ["kind", "state"], objects)
+        yield _family("imports", "VhdImports by phase.", ["phase"], imports)
+        yield _family("versions", "ImageVersions by provisioning state.", ["state"], versions)
+        yield _family("regions", "Regions of versions by name and replication state.", ["region", "state"], regions)
+
+
+def _family(name: str, help_text: str, labels: list[str], counts: Counter[Any]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", help_text, labels=labels)
+    for values, count in sorted(counts.items()):
+        family.add_metric(list(values), count)
+    return family
