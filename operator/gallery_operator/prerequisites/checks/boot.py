@@ -108,8 +108,10 @@ def loader_architecture(guest: Guest) -> Outcome:
     applies=_V2,
 )
 def loader_chain(guest: Guest) -> Outcome:
-    """Shim starts grubx64.efi from its own folder, and that reads a small grub.cfg which searches for the
-    file system with the real one; a copy from another disk searches in vain.
+    """A boot loader that was copied from another disk searches for that disk's file system in vain.
+
+    shim starts grubx64.efi from its own folder, and that reads a small grub.cfg, which searches for the file
+    system that holds the real one.
     """
     esp = _esp(guest)
     if isinstance(esp, Outcome):
@@ -185,8 +187,10 @@ def _judge_stubs(guest: Guest, esp: Esp, stubs: list[str]) -> Outcome:
     applies=_V1,
 )
 def bios_code(guest: Guest) -> Outcome:
-    """A Generation 1 VM runs the code in the first sector, which loads GRUB's core from behind the MBR or
-    from a BIOS boot partition, or jumps to the active partition.
+    """A Generation 1 VM runs the code in the first sector of the disk.
+
+    That code loads GRUB's core from behind the MBR or from a BIOS boot partition, or starts the active
+    partition.
     """
     reason = _no_bios(guest)
     return passed("sector 0 has boot code") if reason is None else failed(reason)

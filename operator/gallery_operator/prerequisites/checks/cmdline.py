@@ -22,8 +22,9 @@ _LINE = "console=tty1 console=ttyS0 earlyprintk=ttyS0"
     },
 )
 def serial_console(guest: Guest) -> Outcome:
-    """Azure's boot diagnostics and serial console show what the kernel writes to the first serial port; it
-    is the only way to see why a VM does not come up.
+    """Azure's boot diagnostics and serial console show what the kernel writes to the first serial port.
+
+    It is the only way to see why a VM does not come up.
     """
     wanted = "ttyAMA0" if guest.profile.architecture == "Arm64" else "ttyS0"
     consoles = guest.boot.values("console")

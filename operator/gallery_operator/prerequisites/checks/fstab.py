@@ -37,8 +37,9 @@ def _devices(guest: Guest) -> list[FstabEntry]:
     cases=((EE, "/dev/vd*, /dev/xvd* or /dev/hd*, which do not exist on Azure, without nofail or noauto"),),
 )
 def device_names(guest: Guest) -> Outcome:
-    """Names of disks change between sizes of VMs; virtio and Xen names do not exist at all, and boot stops
-    for a device that does not come.
+    """Names of disks change between sizes of VMs, and virtio and Xen names do not exist at all.
+
+    Boot waits for a device that does not come, and ends in emergency mode.
     """
     found = []
     for each in _devices(guest):

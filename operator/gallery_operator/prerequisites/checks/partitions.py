@@ -33,8 +33,9 @@ def valid_table(guest: Guest) -> Outcome:
     cases=((WW, "only the backup header at the end of the disk is missing or wrong"),),
 )
 def gpt_headers(guest: Guest) -> Outcome:
-    """A disk that was resized as a file keeps its backup header in the old place; a damaged first one
-    leaves the firmware to luck.
+    """A disk that was resized as a file keeps its backup header in the old place.
+
+    A damaged first header leaves it to luck what the firmware makes of the disk.
     """
     gpt = guest.table.gpt
     if gpt is None:
