@@ -151,11 +151,10 @@ def _measure(config: UploadConfig, tracker: Tracker) -> LocalDisk:
         raise
 
 
-def _changed(how: str) -> WorkerError:
-    message = (
-        f"The disk is not the one that was checked: {how}. Import it anew; nothing may write to the source meanwhile."
-    )
-    return WorkerError(FailureCode.SOURCE_CHANGED, message, retry=False)
+def _require_same(same: bool, how: str) -> None:
+    if not same:
+        message = f"The disk is not the one that was checked: {how}. Import it anew; nothing may write to it meanwhile."
+        raise WorkerError(FailureCode.SOURCE_CHANGED, message, retry=False)
 
 
 def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Tracker) -> Report:
