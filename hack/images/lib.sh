@@ -19,8 +19,9 @@ lock_images() {
   exec flock "$IMAGES/.lock" "$REPO_ROOT/hack/images/build" "$@"
 }
 
-# Sets ENGINE.
+# Sets ENGINE and PYTHON.
 find_engine() {
+  find_python
   if docker_answers; then
     ENGINE=docker
   elif ! have buildah || ! have mmdebstrap; then
@@ -141,10 +142,43 @@ build_image() {
     docker build --quiet --build-arg "BASE=$BASE" --file "$context/Containerfile" --tag "localhost/$name:dev" "$context" >/dev/null
     return 0
   fi
+  build_runtime "$name" "$context"
   buildah_ bud --quiet --layers --isolation chroot --pull-never --build-arg "BASE=$BASE" \
     --file "$context/Containerfile" --tag "localhost/$name:dev" "$context" >/dev/null \
     || die "could not build $name; buildah's message is above"
-  # Uncompressed: it stays on this machine.
-  buildah_ push --quiet --disable-compression "localhost/$name:dev" "oci:$LAYOUT:$name" >/dev/null
+  export_image "$name"
+}
+
+# A Containerfile may have a stage named `runtime` with all but the code. It is built as an image of its own, and
+# only if something it is made from has changed: buildah reads every file of a stage again just to find it cached.
+build_runtime() {
+  local name=$1 context=$2 recipe runtime
+  grep -q '^FROM runtime$' "$context/Containerfile" || return 0
+  runtime="localhost/$name-runtime:$(
+    (
+      buildah_ inspect --type image --format '{{.FromImageID}}' "$BASE"
+      sed '/^FROM runtime$/,$d' "$context/Containerfile"
+      cd "$context"
+      find . -path './wheels/*' -o -maxdepth 1 -name requirements.txt -type f -print | sort
+      cat requirements.txt
+      find . -name install-dependencies -exec cat {} +
+    ) | sha256sum | cut -c1-16
+  )"
+  if [ -z "$(buildah_ images --quiet "$runtime" 2>/dev/null)" ]; then
+    buildah_ bud --quiet --isolation chroot --pull-never --build-arg "BASE=$BASE" --target runtime \
+      --file "$context/Containerfile" --tag "$runtime" "$context" >/dev/null \
+      || die "could not build the runtime of $name; buildah's message is above"
+  fi
+  sed -i -e "/^FROM runtime\$/,\$!d" -e "s|^FROM runtime\$|FROM $runtime|" "$context/Containerfile"
+}
+
+# Leaves an image in the layout, unless it is there.
+export_image() {
+  local name=$1 id
+  id=$(buildah_ inspect --type image --format '{{.FromImageID}}' "localhost/$name:dev")
+  if [ -f "$LAYOUT/.$name.id" ] && [ "$(cat "$LAYOUT/.$name.id")" = "$id" ]; then return 0; fi
+  buildah_ push --quiet "localhost/$name:dev" "oci:$LAYOUT:$name" >/dev/null || die "could not export $name"
+  (cd "$REPO_ROOT" && as_root "$PYTHON" -m hack.localcluster.archive prune "$LAYOUT")
   as_root chmod -R a+rX "$LAYOUT"
+  printf '%s\n' "$id" | as_root tee "$LAYOUT/.$name.id" >/dev/null
 }

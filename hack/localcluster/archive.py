@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import platform
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+TAG = "org.opencontainers.image.ref.name"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -31,16 +34,42 @@ class Blob:
 
 @dataclass(frozen=True)
 class Layout:
-    """One image in an OCI image layout folder."""
+    """One image in an OCI image layout folder.
+
+    Attributes:
+        folder: the layout.
+        tag: which of its images; None where there is one only.
+    """
 
     folder: Path
+    tag: str | None = None
+
+    def exists(self) -> bool:
+        """Whether the folder has this image."""
+        return self._find() is not None
 
     @property
     def descriptor(self) -> dict[str, Any]:
-        """The descriptor of the image's manifest."""
-        index = json.loads((self.folder / "index.json").read_text())
-        descriptor: dict[str, Any] = index["manifests"][0]
-        return descriptor
+        """The descriptor of the image's manifest.
+
+        Raises:
+            LookupError: the folder does not have this image.
+        """
+        found = self._find()
+        if found is None:
+            raise LookupError(f"there is no image {self.tag or ''} in {self.folder}")
+        return found
+
+    def _find(self) -> dict[str, Any] | None:
+        try:
+            index = json.loads((self.folder / "index.json").read_text())
+        except FileNotFoundError:
+            return None
+        for descriptor in index["manifests"]:
+            if self.tag in (None, descriptor.get("annotations", {}).get(TAG)):
+                found: dict[str, Any] = descriptor
+                return found
+        return None
 
     def blob(self, digest: str) -> Blob:
         """A blob by its digest."""
@@ -106,16 +135,36 @@ def write_static(folder: Path, files: dict[str, Path], *, entrypoint: list[str],
         "mediaType": INDEX_TYPE,
         "manifests": [_store(folder, MANIFEST_TYPE, json.dumps(manifest).encode())],
     }
-    (folder / "index.json").write_text(json.dumps(index))
     (folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+    # Last and at once: a folder with an index is complete, even if two processes write it.
+    part = folder / f"index.json.{os.getpid()}"
+    part.write_text(json.dumps(index))
+    part.rename(folder / "index.json")
     return Layout(folder)
+
+
+def prune(folder: Path) -> None:
+    """Removes from a layout the images without a tag, which later ones have replaced, and what only they used."""
+    path = folder / "index.json"
+    index = json.loads(path.read_text())
+    index["manifests"] = [one for one in index["manifests"] if TAG in one.get("annotations", {})]
+    kept = {blob.path for one in index["manifests"] for blob in Layout(folder, one["annotations"][TAG]).blobs()}
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(index))
+    part.rename(path)
+    for blob in (folder / "blobs").glob("*/*"):
+        if blob not in kept:
+            blob.unlink()
 
 
 def _store(folder: Path, media_type: str, content: bytes) -> dict[str, Any]:
     digest = _digest(content)
     path = folder / "blobs" / digest.replace(":", "/")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    if not path.exists() or path.stat().st_size != len(content):
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        part.write_bytes(content)
+        part.rename(path)
     return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 
@@ -133,3 +182,9 @@ def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     return info
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] != ["prune"] or len(sys.argv) != 3:
+        sys.exit("usage: archive prune FOLDER")
+    prune(Path(sys.argv[2]))

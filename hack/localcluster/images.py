@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from pathlib import Path
 from typing import IO
 
 from hack.localcluster import node, nodeconfig
@@ -35,9 +34,33 @@ def ctr(record: Record) -> list[str]:
 def load_own(instance: Instance, record: Record) -> None:
     """Loads the images the cluster itself needs; each is one of our own binaries and nothing else."""
     for reference, (name, user) in OWN_IMAGES.items():
-        with tempfile.TemporaryDirectory(prefix="image-", dir=instance.state) as folder:
-            layout = write_static(Path(folder), {f"/{name}": tool(name)}, entrypoint=[f"/{name}"], user=user)
-            load_layout(instance, record, layout, reference)
+        binary = tool(name)
+        # Beside the binary, whose folder is named after everything it is made from.
+        folder = binary.with_name(f".{name}.oci")
+        if not (folder / "index.json").exists():
+            write_static(folder, {f"/{name}": binary}, entrypoint=[f"/{name}"], user=user)
+        load_layout(instance, record, Layout(folder), reference)
+
+
+def load_named(instance: Instance, record: Record, name: str) -> bool:
+    """Loads an image that hack/images/build has made.
+
+    Args:
+        instance: the cluster.
+        record: its node.
+        name: `gallery-operator` or `localhost/gallery-operator:dev`.
+
+    Returns:
+        Whether anything had to be loaded.
+
+    Raises:
+        ClusterError: there is no such image.
+    """
+    short = name.removeprefix("localhost/").removesuffix(":dev")
+    layout = Layout(instance.cache / "images" / "layout", short)
+    if not layout.exists():
+        raise ClusterError(f"there is no image '{name}': 'hack/images/build' makes images, or give an archive's path")
+    return load_layout(instance, record, layout, f"localhost/{short}:dev")
 
 
 def load_layout(instance: Instance, record: Record, layout: Layout, reference: str) -> bool:

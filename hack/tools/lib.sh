@@ -16,6 +16,7 @@ TOOLS=(
   "helm|kubernetes|helm.sh/helm/v3/cmd/helm"
   "coredns|coredns|github.com/coredns/coredns"
   "local-path-provisioner|local-path-provisioner|github.com/rancher/local-path-provisioner"
+  "kind|kind|sigs.k8s.io/kind"
   "pause|helpers|./pause"
   "volume-helper|helpers|./volume-helper"
   "kubeconform|kubeconform|github.com/yannh/kubeconform/cmd/kubeconform"
