@@ -114,7 +114,9 @@ def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata
     disk = vhd_import.status.disk
     if disk is None or disk.virtual_size is None or disk.sha256 is None:
         raise AssertionError("an upload follows a finished prepare Job")
+    pvc = vhd_import.spec.source.pvc
     config = UploadConfig(
+        source=PvcSource(path=pvc.path, checksum=pvc.checksum) if pvc is not None else None,
         target="pageBlob" if scope.target.type == "PageBlob" else "managedDisk",
         virtual_size=disk.virtual_size,
         sha256=disk.sha256,
