@@ -299,6 +299,8 @@ class Arm:
     async def blob_endpoint(self, storage_account_id: str | ResourceId) -> str:
         """Return the blob endpoint of a storage account, without trailing slash.
 
+        :class:`Blobs` takes URLs below it from now on, whatever its host is.
+
         Raises:
             AzureError: See the class; DEPENDENCY when the account is not there or has no blob endpoint.
         """
@@ -317,7 +319,9 @@ class Arm:
                 "Check the id of the storage account; the operator tries again.",
                 "storageAccounts.get",
             )
-        return endpoint.rstrip("/")
+        endpoint = endpoint.rstrip("/")
+        self._requests.trust_blob_endpoint(endpoint)
+        return endpoint
 
 
 def _raw_response(pipeline_response: Any, _deserialized: Any, _headers: Any) -> Any:

@@ -55,17 +55,22 @@ class ArmRequests:
         Raises:
             AzureError: Nothing was sent (THROTTLED, UNREACHABLE by the circuit breaker), or what the answer means.
         """
-        await self._throttle.acquire(subscription_id, operation_class, operation)
         client = self._clients.compute(self._credential, subscription_id)
+        principal = self._credential.fingerprint
+        await self._throttle.acquire(subscription_id, operation_class, operation, principal)
         try:
             result = await run(operation, lambda: function(client))
         except AzureError as error:
-            self._throttle.record(subscription_id, operation_class, error=error)
+            self._throttle.record(subscription_id, operation_class, principal, error=error)
             raise
         headers = getattr(result, "headers", None) or {}
         remaining = headers.get("x-ms-ratelimit-remaining-resource")
-        self._throttle.record(subscription_id, operation_class, remaining=remaining)
+        self._throttle.record(subscription_id, operation_class, principal, remaining=remaining)
         return result
+
+    def trust_blob_endpoint(self, endpoint: str) -> None:
+        """Allow tokens for storage to be sent to an endpoint that Resource Manager named."""
+        self._clients.trust_blob_endpoint(endpoint)
 
     async def send(self, rid: ResourceId, operation: str, request: HttpRequest) -> Any:
         """Send a request that no operation group of the SDK has.

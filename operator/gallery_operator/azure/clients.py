@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
@@ -33,6 +34,14 @@ READ_TIMEOUT = 60
 USER_AGENT = f"gallery-operator/{__version__}"
 _MAX_CLIENTS = 64
 _MAX_CONNECTIONS = 64
+_MAX_ENDPOINTS = 1024
+# Only Azure itself can serve these hosts, so a token sent there reaches nobody else.
+_BLOB_SUFFIXES = (
+    ".blob.core.windows.net",
+    ".blob.storage.azure.net",
+    ".blob.core.usgovcloudapi.net",
+    ".blob.core.chinacloudapi.cn",
+)
 
 _Value = TypeVar("_Value")
 
@@ -67,6 +76,7 @@ class Clients:
         self._credentials: _Cache[AsyncTokenCredential] = _Cache(size)
         self._compute: _Cache[Any] = _Cache(size)
         self._blobs: _Cache[BlobServiceClient] = _Cache(size)
+        self._trusted_endpoints: OrderedDict[str, None] = OrderedDict()
 
     async def open(self) -> None:
         """Load the SDK (about 90 MiB, one to two seconds, in a thread) and make the session.
@@ -110,9 +120,29 @@ class Clients:
         """Return the client of a credential and a blob endpoint such as ``https://account.blob.core.windows.net``.
 
         Raises:
-            AzureError: UNAUTHENTICATED: the certificate in the credential cannot be read.
+            AzureError: UNAUTHENTICATED: the certificate in the credential cannot be read. INVALID: the endpoint is
+                neither Azure's nor one that Resource Manager named: a token must not go to a host that a user chose.
         """
+        if not self._is_trusted(endpoint):
+            raise AzureError(
+                ErrorKind.INVALID,
+                "UntrustedBlobEndpoint",
+                f"{endpoint} is not a blob endpoint of Azure, and no storage account was seen that has it",
+                "Name the storage account by its resource id, and take the endpoint from there.",
+                "blobs.url",
+            )
         return self._blobs.get((spec.fingerprint, endpoint), lambda: self._make_blob_service(spec, endpoint))
+
+    def trust_blob_endpoint(self, endpoint: str) -> None:
+        """Allow an endpoint that Resource Manager named, such as that of a private cloud."""
+        self._trusted_endpoints[endpoint] = None
+        self._trusted_endpoints.move_to_end(endpoint)
+        if len(self._trusted_endpoints) > _MAX_ENDPOINTS:
+            self._trusted_endpoints.popitem(last=False)
+
+    def _is_trusted(self, endpoint: str) -> bool:
+        host = urlsplit(endpoint).netloc
+        return endpoint in self._trusted_endpoints or host.endswith(_BLOB_SUFFIXES)
 
     def _transport(self) -> AioHttpTransport:
         if self._session is None:

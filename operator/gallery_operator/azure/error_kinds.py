@@ -68,7 +68,9 @@ class AzureError(Exception):
         super().__init__(self.kind, self.code, self.message)
 
     def __str__(self) -> str:
-        return f"{self.operation}: {self.code}: {self.message}"
+        # Entra ID begins its texts with the code
+        text = self.message if self.message.startswith(self.code) else f"{self.code}: {self.message}"
+        return f"{self.operation}: {text}"
 
     @property
     def retryable(self) -> bool:

@@ -3,7 +3,7 @@
 Three guards for each subscription, asked before every request:
 
 * token buckets: one for all reads or all writes, and a tighter one for operations with a small budget of their own;
-* closed until: after a 429, nothing is asked before Azure's ``Retry-After`` is over;
+* a closed door: after a 429, nothing is asked before Azure's ``Retry-After`` is over;
 * a circuit breaker: after five requests in a row with a 5xx or no answer at all, 30 seconds of silence, then one probe.
 
 A short wait is waited here; a long one is an error with ``retry_after``, because a worker that sleeps is a worker that
@@ -14,6 +14,7 @@ import asyncio
 import math
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -64,6 +65,7 @@ MAX_SLEEP = 5.0
 _MIN_CLOSED, _MAX_CLOSED = 5.0, 1800.0
 _BREAKER_FAILURES, _BREAKER_SECONDS = 5, 30.0
 _SCARCE = 0.1
+_MAX_SUBSCRIPTIONS, _MAX_PRINCIPALS = 1024, 256
 
 
 @dataclass
@@ -91,8 +93,10 @@ class _Bucket:
 @dataclass
 class _Subscription:
     buckets: dict[OperationClass, _Bucket] = field(default_factory=dict)
-    closed_until: float = 0.0
+    closed_principal: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """Resource Manager counts by who asks; one that asks too much must not close the door for the others."""
     closed_class: dict[OperationClass, float] = field(default_factory=dict)
+    """Compute counts by subscription and group of operations."""
     failures: int = 0
     open_until: float = 0.0
     probing_until: float = 0.0
@@ -123,22 +127,28 @@ class Throttle:
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._subscriptions: dict[str, _Subscription] = {}
+        self._subscriptions: OrderedDict[str, _Subscription] = OrderedDict()
 
-    async def acquire(self, subscription_id: str, operation_class: OperationClass, operation: str) -> None:
+    async def acquire(
+        self, subscription_id: str, operation_class: OperationClass, operation: str, principal: str = ""
+    ) -> None:
         """Take the right to send one request; wait for it up to :data:`MAX_SLEEP`.
 
         Args:
             subscription_id: Whose budget it is.
             operation_class: Which budget.
             operation: Name for errors and metrics.
+            principal: Who asks: the fingerprint of the credential.
 
         Raises:
             AzureError: THROTTLED or (circuit breaker) UNREACHABLE, with ``retry_after`` in seconds; nothing was sent.
         """
-        state = self._subscriptions.setdefault(subscription_id.lower(), _Subscription())
+        state = self._state(subscription_id)
         now = self._clock()
-        self._check_closed(state, operation_class, operation, now)
+        until = max(state.closed_principal.get(principal, 0.0), state.closed_class.get(operation_class, 0.0))
+        if until > now:
+            message = "Azure asked to wait before the next request"
+            raise _throttled(operation, "ClosedAfterThrottling", message, until - now)
         self._check_breaker(state, operation, now)
         buckets = [self._bucket(state, name, now) for name in _classes(operation_class)]
         wait = max(bucket.wait() for bucket in buckets)
@@ -160,6 +170,7 @@ class Throttle:
         self,
         subscription_id: str,
         operation_class: OperationClass,
+        principal: str = "",
         *,
         error: AzureError | None = None,
         remaining: str | None = None,
@@ -169,12 +180,18 @@ class Throttle:
         Args:
             subscription_id: Whose budget it was.
             operation_class: Which budget.
+            principal: Who asked.
             error: The classified error, or None after a success.
             remaining: Header ``x-ms-ratelimit-remaining-resource``, such as
                 ``Microsoft.Compute/GetGallery3Min;349,Microsoft.Compute/GetGallery30Min;2499``.
         """
-        state = self._subscriptions.setdefault(subscription_id.lower(), _Subscription())
+        state = self._state(subscription_id)
         now = self._clock()
+        if error is not None and error.kind in (ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN):
+            # Refused at the door: it cost the subscription nothing, so somebody without rights cannot use it up.
+            for name in _classes(operation_class):
+                bucket = self._bucket(state, name, now)
+                bucket.tokens = min(bucket.tokens + 1.0, bucket.limit.burst)
         if remaining:
             self._bucket(state, operation_class, now).slow = _scarce(state, remaining)
         if error is not None and error.kind is ErrorKind.THROTTLED:
@@ -183,7 +200,10 @@ class Throttle:
                 # Compute's own form names one operation group; the others may go on.
                 state.closed_class[operation_class] = now + seconds
             else:
-                state.closed_until = max(state.closed_until, now + seconds)
+                state.closed_principal[principal] = now + seconds
+                state.closed_principal.move_to_end(principal)
+                if len(state.closed_principal) > _MAX_PRINCIPALS:
+                    state.closed_principal.popitem(last=False)
             return
         broken = error is not None and (
             error.kind is ErrorKind.UNREACHABLE or (error.status is not None and error.status >= 500)
@@ -204,11 +224,15 @@ class Throttle:
         bucket.refill(now)
         return bucket
 
-    def _check_closed(self, state: _Subscription, name: OperationClass, operation: str, now: float) -> None:
-        until = max(state.closed_until, state.closed_class.get(name, 0.0))
-        if until > now:
-            after = until - now
-            raise _throttled(operation, "ClosedAfterThrottling", "Azure asked to wait before the next request", after)
+    def _state(self, subscription_id: str) -> _Subscription:
+        key = subscription_id.lower()
+        state = self._subscriptions.get(key)
+        if state is None:
+            state = self._subscriptions[key] = _Subscription()
+            if len(self._subscriptions) > _MAX_SUBSCRIPTIONS:  # ids come from users
+                self._subscriptions.popitem(last=False)
+        self._subscriptions.move_to_end(key)
+        return state
 
     def _check_breaker(self, state: _Subscription, operation: str, now: float) -> None:
         if state.failures < _BREAKER_FAILURES:

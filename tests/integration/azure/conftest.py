@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 from tests.integration.azure.wire import Wire, running_wire
+from tests.support.azure import azure, azure_stand
+
+__all__ = ["azure", "azure_stand"]
 
 from gallery_operator.azure.gateway import AzureGateway
 

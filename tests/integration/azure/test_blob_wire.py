@@ -6,8 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
-from tests.integration.azure.wire import TOKEN, Wire, client_secret
+from tests.integration.azure.wire import SUBSCRIPTION, TOKEN, Wire, client_secret
 
+from gallery_operator.azure import resource_ids
 from gallery_operator.azure.blobs import MAX_SAS_SECONDS, Blobs
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.gateway import AzureGateway
@@ -18,8 +19,18 @@ KEY = """<?xml version="1.0" encoding="utf-8"?><UserDelegationKey><SignedOid>o</
 
 
 @pytest.fixture
-def blobs(gateway: AzureGateway) -> Blobs:
+async def blobs(wire: Wire, gateway: AzureGateway) -> Blobs:
+    await see_account(wire, gateway)
     return gateway.blobs(client_secret())
+
+
+async def see_account(wire: Wire, gateway: AzureGateway) -> None:
+    """Let Resource Manager name the account's endpoint, which makes it one that may get a token."""
+    account = str(resource_ids.storage_account(SUBSCRIPTION, "rg", "acct"))
+    wire.on("GET", account, (200, {"properties": {"primaryEndpoints": {"blob": f"{wire.url}/acct/"}}}))
+    await gateway.arm(client_secret(), SUBSCRIPTION).blob_endpoint(account)
+    for record in (wire.seen, wire.requests, wire.bodies, wire.token_forms):
+        record.clear()  # type: ignore[attr-defined]
 
 
 def serve_keys(wire: Wire) -> list[str]:
@@ -60,6 +71,21 @@ async def test_signed_url_is_for_one_blob_and_no_more(wire: Wire, blobs: Blobs) 
 async def test_life_of_a_signed_url_has_bounds(wire: Wire, blobs: Blobs, seconds: int) -> None:
     with pytest.raises(ValueError, match="signed URL"):
         await blobs.upload_sas(f"{wire.url}/acct/c/b", seconds)
+
+
+async def test_no_token_goes_to_a_host_that_a_user_chose(wire: Wire, gateway: AzureGateway) -> None:
+    blobs = gateway.blobs(client_secret())
+    for url in (
+        f"{wire.url}/acct/c/b",
+        "https://acct.blob.core.windows.net.evil.example/c/b",
+        "https://blob.evil.example/c/b",
+    ):
+        for ask in (blobs.properties(url), blobs.delete(url), blobs.upload_sas(url, 60)):
+            with pytest.raises(AzureError) as caught:
+                await ask
+            assert caught.value.kind is ErrorKind.INVALID
+    assert wire.seen == []
+    assert wire.token_forms == []
 
 
 async def test_no_right_to_sign(wire: Wire, blobs: Blobs) -> None:
@@ -125,6 +151,7 @@ async def test_delete(wire: Wire, blobs: Blobs) -> None:
 
 async def test_version_of_the_service_can_be_set(wire: Wire) -> None:
     async with AzureGateway(wire.settings(storage_api_version="2026-06-06")) as gateway:
+        await see_account(wire, gateway)
         wire.on("HEAD", "/acct/c/b", answer("InvalidHeaderValue", 400))
         with pytest.raises(AzureError) as caught:
             await gateway.blobs(client_secret()).properties(f"{wire.url}/acct/c/b")

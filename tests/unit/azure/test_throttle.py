@@ -76,7 +76,34 @@ async def test_subscriptions_do_not_share() -> None:
     await world.allowed(C.SHARE, "two")
 
 
-async def test_throttling_closes_the_subscription_for_as_long_as_azure_says() -> None:
+async def test_one_who_asks_too_much_closes_only_the_own_door() -> None:
+    world = World()
+    world.throttle.record(
+        "s", C.READ, "mallory", error=error(ErrorKind.THROTTLED, 429, "SubscriptionRequestsThrottled")
+    )
+    with pytest.raises(AzureError):
+        await world.throttle.acquire("s", C.READ, "test.call", "mallory")
+    await world.throttle.acquire("s", C.READ, "test.call", "alice")
+
+
+async def test_one_without_rights_uses_nothing_up() -> None:
+    world = World()
+    for _ in range(200):
+        await world.throttle.acquire("s", C.SHARE, "test.call", "mallory")
+        world.throttle.record("s", C.SHARE, "mallory", error=error(ErrorKind.FORBIDDEN, 403))
+    assert world.slept == []
+
+
+async def test_memory_is_bounded() -> None:
+    world = World()
+    for number in range(3000):
+        await world.allowed(C.READ, f"subscription-{number}")
+        world.throttle.record("s", C.READ, f"who-{number}", error=error(ErrorKind.THROTTLED, 429))
+    assert len(world.throttle._subscriptions) <= 1024
+    assert len(world.throttle._subscriptions["s"].closed_principal) <= 256
+
+
+async def test_throttling_closes_for_as_long_as_azure_says() -> None:
     world = World()
     world.throttle.record("s", C.READ, error=error(ErrorKind.THROTTLED, 429, "SubscriptionRequestsThrottled", 60))
     refused = await world.refused()
