@@ -53,5 +53,6 @@ def swap_file(guest: Guest) -> Outcome:
     found += [
         f"{_UNITS}/{name}" for name in tree.names(_UNITS) if name.endswith(".swap") and tree.is_file(f"{_UNITS}/{name}")
     ]
-    found += [path for path in _LEFTOVERS if tree.is_file(path)]
+    known = {each.device for each in guest.fstab.entries}
+    found += [path for path in _LEFTOVERS if path not in known and tree.is_file(path)]
     return failed(listed(found)) if found else passed("no swap file")
