@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
 import time
 from pathlib import Path
@@ -26,7 +27,12 @@ def apply(instance: Instance) -> None:
         "dns_ip": DNS_SERVICE_IP,
         "volumes": str(instance.state / "volumes"),
     }
-    texts = [string.Template(path.read_text()).substitute(values) for path in sorted(MANIFESTS.glob("*.yaml"))]
+    texts = []
+    for path in sorted(MANIFESTS.glob("*.yaml")):
+        text = path.read_text()
+        # Pods notice a changed ConfigMap after a minute, or never; a changed annotation replaces them at once.
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        texts.append(string.Template(text).substitute(values, digest=digest))
     run(
         [*kubectl(instance), "apply", "--server-side", "--force-conflicts", "-f", "-"], text_input="\n---\n".join(texts)
     )
