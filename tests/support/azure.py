@@ -6,6 +6,9 @@ Use in a `conftest.py`:
 
 `azure_stand` (session) starts both; `azure` (function) gives the same stand emptied. Needs npm once, to install
 Azurite into the cache; where that is impossible the tests are skipped with the reason.
+
+SDK clients inside the test process need `connection_verify=str(azure.ca_file)`: aiohttp reads SSL_CERT_FILE once, when
+it is imported. Processes started by a test get `azure.environment`.
 """
 
 from __future__ import annotations

@@ -274,10 +274,15 @@ class BlobStore:
             self._session = aiohttp.ClientSession(
                 timeout=timeout, connector=aiohttp.TCPConnector(ssl=self._ssl), auto_decompress=False
             )
-        url = f"{self._endpoint}{place}?{query + '&' if query else ''}{self._signature(account)}"
-        sent = {"x-ms-version": _VERSION, **(headers or {})}
+        url = f"{self._endpoint}{place}" + (f"?{query}" if query else "")
+        date = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        sent = {"x-ms-version": _VERSION, "x-ms-date": date, **(headers or {})}
         if method == "PUT":
             sent["Content-Length"] = str(len(data))
+        parameters = dict(pair.split("=", 1) for pair in query.split("&")) if query else {}
+        sent["Authorization"] = sas.shared_key(
+            method, place, parameters, sent, account=account, key=self._keys[account]
+        )
         try:
             async with self._session.request(
                 method, _encoded(url), headers=sent, data=data or None, skip_auto_headers=("Content-Type",)
@@ -288,7 +293,7 @@ class BlobStore:
                 code = answer.headers.get("x-ms-error-code", "")
                 raise BlobError(f"{method} {self._endpoint}{place}: {answer.status} {code}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            # The error's own text may hold the URL, and with it the signature.
+            # The error's own text may hold more of the request than a log should.
             raise BlobError(f"{method} {self._endpoint}{place}: {type(error).__name__}") from None
 
 

@@ -1,7 +1,7 @@
-"""Shared access signatures of Azure Storage, made without an SDK.
+"""Signatures of Azure Storage, made without an SDK.
 
-String-to-sign formats: Microsoft's "Create an account SAS" and "Create a service SAS" (version 2018-03-28 for
-the service SAS, which is what managed disks answer).
+String-to-sign formats: Microsoft's "Authorize with Shared Key", "Create an account SAS" and "Create a service SAS"
+(version 2018-03-28 for the service SAS, which is what managed disks answer).
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
-__all__ = ["account_sas", "policy_sas"]
+__all__ = ["account_sas", "policy_sas", "shared_key"]
 
 _ACCOUNT_VERSION = "2021-12-02"
 _SERVICE_VERSION = "2018-03-28"
@@ -58,3 +59,24 @@ def policy_sas(account: str, key: str, container: str, blob: str, policy: str) -
     resource = f"/blob/{account}/{container}/{blob}"
     text = "\n".join(("", "", "", resource, policy, "", "", _SERVICE_VERSION, "", "", "", "", ""))
     return urlencode({"sv": _SERVICE_VERSION, "sr": "b", "si": policy, "sig": _sign(key, text)}, quote_via=quote)
+
+
+def shared_key(
+    method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], *, account: str, key: str
+) -> str:
+    """Return the `Authorization` header of a request.
+
+    Args:
+        method: HTTP method.
+        path: path of the URL as sent, account included (path style).
+        query: query parameters, names in lower case.
+        headers: headers that are sent.
+        account: storage account name.
+        key: account key, base64.
+    """
+    sent = {name.lower(): value for name, value in headers.items()}
+    length = sent.get("content-length", "")
+    lines = [method, "", "", "" if length == "0" else length, "", sent.get("content-type", ""), "", "", "", "", "", ""]
+    lines += [f"{name}:{value}" for name, value in sorted(sent.items()) if name.startswith("x-ms-")]
+    resource = f"/{account}{path}" + "".join(f"\n{name}:{value}" for name, value in sorted(query.items()))
+    return f"SharedKey {account}:{_sign(key, chr(10).join([*lines, resource]))}"

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 from azure.identity.aio import ClientSecretCredential
 from azure.mgmt.compute.aio import ComputeManagementClient
+from tests.support.azure import BAD_SECRET, SIMULATOR, SUBSCRIPTION, TENANT, AzureStand, azure, azure_stand
 
-from tests.support.azure import BAD_SECRET, SUBSCRIPTION, TENANT, AzureStand, azure, azure_stand
+sys.path.insert(0, str(SIMULATOR))
 
 __all__ = ["azure", "azure_stand"]
 
 CLIENT = "11111111-1111-1111-1111-111111111111"
 
 
-@pytest.fixture(autouse=True)
-def _trust(azure_stand: AzureStand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let azure-identity and the SDKs trust the stand's CA, the way the operator does it."""
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.setenv(name, str(azure_stand.ca_file))
-
-
 def credential(stand: AzureStand, secret: str = "right-secret") -> ClientSecretCredential:
     return ClientSecretCredential(
-        TENANT, CLIENT, secret, authority=stand.base_url, disable_instance_discovery=True, retry_total=0
+        TENANT,
+        CLIENT,
+        secret,
+        authority=stand.base_url,
+        disable_instance_discovery=True,
+        retry_total=0,
+        connection_verify=str(stand.ca_file),
     )
 
 
@@ -40,6 +41,7 @@ async def compute(azure: AzureStand) -> AsyncIterator[ComputeManagementClient]:
             base_url=azure.base_url,
             credential_scopes=[f"{azure.base_url}/.default"],
             retry_total=0,
+            connection_verify=str(azure.ca_file),
             polling_interval=0.05,
         ) as client,
     ):

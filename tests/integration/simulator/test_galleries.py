@@ -12,7 +12,6 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.mgmt.compute.aio import ComputeManagementClient
-
 from tests.support.azure import GROUP, SUBSCRIPTION, AzureStand
 
 from .conftest import BAD, credential
@@ -146,7 +145,7 @@ async def test_definition_needs_gallery_and_unique_identifier(compute: ComputeMa
     assert "Parent resource 'platform' not found" in str(error.message)
     await make_gallery(compute)
     await make_definition(compute)
-    with pytest.raises(ResourceExistsError, match="already exists. Choose a different publisher"):
+    with pytest.raises(ResourceExistsError, match=r"already exists\. Choose a different publisher"):
         await make_definition(compute, "other")
 
 
