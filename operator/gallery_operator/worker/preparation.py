@@ -103,7 +103,9 @@ class Preparation:
         stage = read_stage(self._scratch)
         if stage is not None and stage.fingerprint == self._fingerprint:
             try:
-                return self._continue(stage)
+                found = self._continue(stage)
+                if found is not None:
+                    return found
             except FileNotFoundError:
                 log.info("an earlier attempt ended between two steps; the last one is repeated")
         for name in (STAGE, _IMAGE, DISK):
@@ -126,13 +128,18 @@ class Preparation:
         disk.close()
         return None
 
-    def _continue(self, stage: Stage) -> Prepared:
+    def _continue(self, stage: Stage) -> Prepared | None:
+        path = self._scratch / (_IMAGE if stage.done == "image" else DISK)
+        fd = _open(path)
+        if not stage.describes(identity(fd)):
+            os.close(fd)
+            log.warning("%s was changed by somebody else since an earlier attempt made it", path.name)
+            return None
         log.info("going on where an earlier attempt stopped", extra={"stage": stage.done})
         if stage.done == "image":
-            path = self._scratch / _IMAGE
-            return self._from_image(_open(path), path, stage.compression)
-        path = self._scratch / DISK
-        return self._survey(RawDisk(_open(path), stage.image().info.virtual_size, path), stage.image(), "scratch", None)
+            return self._from_image(fd, path, stage.compression)
+        image = stage.image()
+        return self._survey(RawDisk(fd, image.info.virtual_size, path), image, "scratch", None)
 
     # From a URL.
 
@@ -238,7 +245,11 @@ class Preparation:
             limit = container_limit(self._config.max_virtual_size)
             decompress_file(file, compression, part, limit, self._tracker)
         part.replace(target)
-        write_stage(self._scratch, Stage(fingerprint=self._fingerprint, done="image", compression=compression))
+        made = _identity_of(target)
+        stage = Stage(
+            fingerprint=self._fingerprint, done="image", size=made.size, mtime_ns=made.mtime_ns, compression=compression
+        )
+        write_stage(self._scratch, stage)
         return target
 
     def _in_place(self, fd: int, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:
@@ -248,14 +259,13 @@ class Preparation:
     def _to_disk(self, fd: int, image: ImageFile, path: Path | None) -> Prepared:
         """Make a file into the raw disk: by its name alone when it is plain, else by conversion."""
         target = self._scratch / DISK
-        stage = Stage.of(self._fingerprint, image)
         if image.info.is_plain and path is not None:
             # Said first: if this ends in between, there is no disk and the file is found under its old name.
-            write_stage(self._scratch, stage)
+            write_stage(self._scratch, Stage.of(self._fingerprint, identity(fd), image))
             path.replace(target)
         else:
             to_raw(fd, image.info, target, self._tracker)
-            write_stage(self._scratch, stage)
+            write_stage(self._scratch, Stage.of(self._fingerprint, _identity_of(target), image))
         _remove(path)
         return self._survey(RawDisk(_open(target), image.info.virtual_size, target), image, "scratch", None)
 
@@ -336,6 +346,14 @@ def open_prepared(manifest: Manifest, scratch: Path, source_dir: Path, device: P
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+def _identity_of(path: Path) -> FileIdentity:
+    fd = _open(path)
+    try:
+        return identity(fd)
+    finally:
+        os.close(fd)
 
 
 def _path_of(fd: int) -> Path:

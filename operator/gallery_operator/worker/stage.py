@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from gallery_operator.worker.disk import FileIdentity
 from gallery_operator.worker.formats import ImageInfo
 from gallery_operator.worker.formats.inspect import Compression, DiskFormat
 from gallery_operator.worker.formats.vhd import DYNAMIC, FIXED, Vhd
@@ -20,6 +21,8 @@ class Stage(BaseModel):
     Attributes:
         fingerprint: Of the source and configuration.
         done: ``image``: the source is decompressed; ``disk``: the raw disk is there, only not yet hashed.
+        size: Bytes of the file that the step made.
+        mtime_ns: Its time of last change; a file that was touched since does not count.
         compression: How the source was compressed.
         format: Format of the image (``disk`` only, as all below).
         virtual_size: Bytes of the disk.
@@ -32,6 +35,8 @@ class Stage(BaseModel):
 
     fingerprint: str
     done: Literal["image", "disk"]
+    size: int
+    mtime_ns: int
     compression: Compression | None = None
     format: DiskFormat = "raw"
     virtual_size: int = 0
@@ -40,12 +45,14 @@ class Stage(BaseModel):
     file_size: int = 0
 
     @classmethod
-    def of(cls, fingerprint: str, image: ImageFile) -> Self:
+    def of(cls, fingerprint: str, made: FileIdentity, image: ImageFile) -> Self:
         """Describe a raw disk and the image it came from."""
         info = image.info
         return cls(
             fingerprint=fingerprint,
             done="disk",
+            size=made.size,
+            mtime_ns=made.mtime_ns,
             compression=image.compression,
             format=info.format,
             virtual_size=info.virtual_size,
@@ -53,6 +60,10 @@ class Stage(BaseModel):
             footer=info.vhd.footer.hex() if info.vhd is not None else None,
             file_size=image.file_size,
         )
+
+    def describes(self, found: FileIdentity) -> bool:
+        """Whether a file is the one that the step made."""
+        return (found.size, found.mtime_ns) == (self.size, self.mtime_ns)
 
     def image(self) -> ImageFile:
         """Return the image that the raw disk came from."""

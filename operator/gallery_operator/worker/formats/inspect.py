@@ -7,6 +7,7 @@ from gallery_operator.contract import FailureCode
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import qcow2, vhd, vhdx, vmdk
 from gallery_operator.worker.formats.source import ByteSource, BytesSource, unsupported
+from gallery_operator.worker.formats.vhd import Vhd
 
 DiskFormat = Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"]
 Compression = Literal["gzip", "xz", "zstd", "bzip2"]
@@ -65,7 +66,7 @@ class ImageInfo:
     format: DiskFormat
     virtual_size: int
     fixed_vhd: bool = False
-    vhd: vhd.Vhd | None = None
+    vhd: Vhd | None = None
 
     @property
     def is_plain(self) -> bool:

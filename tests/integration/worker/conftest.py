@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.worker.badserver import BadServer
+from tests.support.azure import azure, azure_stand  # noqa: F401
+
+from gallery_operator.contract import PrepareConfig, PrerequisitesConfig, PvcSource, UrlSource
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def server() -> Iterator[BadServer]:
+    made = BadServer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, str]:
+    paths = {"scratch_dir": "scratch", "source_dir": "source", "secrets_dir": "secrets"}
+    for name in paths.values():
+        (tmp_path / name).mkdir()
+    return {key: str(tmp_path / name) for key, name in paths.items()}
+
+
+@pytest.fixture
+def url_config(folders: dict[str, str]) -> Callable[..., PrepareConfig]:
+    """Configuration for a URL on loopback; without checks, which have their own tests."""
+
+    def make(url: str, checksum: str | None = None, **options: Any) -> PrepareConfig:
+        source_options = {
+            name: options.pop(name)
+            for name in ("has_headers", "has_ca_bundle", "allowed_cidrs", "allowed_hosts")
+            if name in options
+        }
+        source = UrlSource(url=url, checksum=checksum, **{"allowed_cidrs": ("127.0.0.0/8",), **source_options})
+        values: dict[str, Any] = {"max_virtual_size": 64 * MIB, "prerequisites": PrerequisitesConfig(policy="Warn")}
+        return PrepareConfig(source=source, **{**values, **folders, **options}, port=0)
+
+    return make
+
+
+@pytest.fixture
+def pvc_config(folders: dict[str, str]) -> Callable[..., PrepareConfig]:
+    def make(path: str | None, checksum: str | None = None, **options: Any) -> PrepareConfig:
+        values: dict[str, Any] = {"max_virtual_size": 64 * MIB, "prerequisites": PrerequisitesConfig(policy="Warn")}
+        source = PvcSource(path=path, checksum=checksum)
+        return PrepareConfig(source=source, **{**values, **folders, **options}, port=0)
+
+    return make

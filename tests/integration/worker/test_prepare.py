@@ -1,0 +1,238 @@
+"""From every kind of source to the same disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.integration.worker import images
+from tests.integration.worker.badserver import BadServer
+
+from gallery_operator.contract import FailureCode, GuestProfile, PrepareConfig, PrerequisitesConfig, Report
+from gallery_operator.worker.errors import WorkerError
+from gallery_operator.worker.manifest import read_manifest
+from gallery_operator.worker.prepare import prepare
+from gallery_operator.worker.tracking import Tracker
+
+MIB = images.MIB
+Make = Callable[..., PrepareConfig]
+
+
+def run(config: PrepareConfig) -> Report:
+    return prepare(config, Tracker("prepare"))
+
+
+def refused(config: PrepareConfig) -> WorkerError:
+    with pytest.raises(WorkerError) as caught:
+        run(config)
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ["raw", *images.QEMU_OPTIONS])
+@pytest.mark.parametrize("compression", [None, "xz"])
+def test_every_format_by_url_gives_the_same_vhd(
+    kind: str, compression: str | None, server: BadServer, url_config: Make, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw"
+    data = images.write_disk(raw)
+    file = raw if kind == "raw" else images.convert(raw, kind, tmp_path / "image")
+    body = file.read_bytes()
+    if compression:
+        body = images.COMPRESSORS[compression][1](body)
+    server.serve("/disk", body)
+    report = run(url_config(server.url("/disk"), "sha256:" + hashlib.sha256(body).hexdigest()))
+    assert report.succeeded, report.message
+    assert report.disk is not None
+    assert report.disk.sha256 == hashlib.sha256(images.fixed_vhd(data)).hexdigest()
+    assert report.disk.virtual_size == 9 * MIB
+    assert report.disk.format == kind.split("-")[0]
+    assert report.disk.compression == compression
+    assert not report.disk.in_place
+    scratch = tmp_path / "scratch"
+    assert (scratch / "disk.raw").read_bytes()[: len(data)] == data
+    # Nothing that is not needed any more stays on the volume.
+    assert {each.name for each in scratch.iterdir()} == {"disk.raw", "manifest.json", "pieces", "stage.json"}
+
+
+@pytest.mark.parametrize("compression", sorted(images.COMPRESSORS))
+def test_every_compression_from_a_claim(compression: str, pvc_config: Make, tmp_path: Path) -> None:
+    data = images.disk_bytes()
+    suffix, compress = images.COMPRESSORS[compression]
+    # Two streams one after another are one file, as for the tools.
+    body = compress(data[: 3 * MIB]) + compress(data[3 * MIB :])
+    (tmp_path / "source" / f"disk{suffix}").write_bytes(body)
+    report = run(pvc_config(f"disk{suffix}", "sha256:" + hashlib.sha256(body).hexdigest()))
+    assert report.disk is not None
+    assert report.disk.sha256 == hashlib.sha256(images.fixed_vhd(data)).hexdigest()
+    assert report.disk.compression == compression
+
+
+@pytest.mark.parametrize("kind", ["raw", "vhd"])
+def test_plain_disks_on_a_claim_are_read_in_place(kind: str, pvc_config: Make, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    # Not whole MiB: it must be padded without being copied.
+    data = images.write_disk(raw, images.disk_bytes(5 * MIB + 512 * 3))
+    source = tmp_path / "source" / "deep" / "disk"
+    source.parent.mkdir()
+    images.convert(raw, kind, source) if kind == "vhd" else source.write_bytes(data)
+    before = source.read_bytes()
+    report = run(pvc_config("deep/disk", images.digest(source)))
+    assert report.disk is not None
+    assert report.disk.in_place
+    assert report.disk.virtual_size == 6 * MIB
+    assert report.disk.sha256 == hashlib.sha256(images.fixed_vhd(data)).hexdigest()
+    assert {each.name for each in (tmp_path / "scratch").iterdir()} == {"manifest.json", "pieces"}
+    assert source.read_bytes() == before
+
+
+def test_a_vhd_of_ours_is_a_vhd_for_qemu(pvc_config: Make, tmp_path: Path) -> None:
+    data = images.write_disk(tmp_path / "source" / "disk")
+    run(pvc_config("disk"))
+    manifest = read_manifest(tmp_path / "scratch")
+    assert manifest is not None
+    vhd = tmp_path / "out.vhd"
+    vhd.write_bytes(data + bytes.fromhex(manifest.footer))
+    assert hashlib.sha256(vhd.read_bytes()).hexdigest() == manifest.facts.sha256
+    command = ["qemu-img", "info", "-f", "vpc", "--output=json", str(vhd)]
+    shown = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert shown["virtual-size"] == len(data)
+    subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", "vpc", tmp_path / "source" / "disk", vhd], check=True)
+
+
+def test_a_second_run_does_not_fetch_again(server: BadServer, url_config: Make, tmp_path: Path) -> None:
+    body = images.disk_bytes()
+    server.serve("/disk", body)
+    config = url_config(server.url("/disk"), "sha256:" + hashlib.sha256(body).hexdigest())
+    first = run(config)
+    requests = len(server.seen)
+    second = run(config)
+    assert second.disk == first.disk
+    assert len(server.seen) == requests
+    # Another disk in its place is noticed.
+    (tmp_path / "scratch" / "disk.raw").write_bytes(bytes(9 * MIB))
+    assert run(config).disk == first.disk
+    assert len(server.seen) > requests
+
+
+def test_a_changed_claim_is_prepared_anew(pvc_config: Make, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    source = tmp_path / "source" / "disk.qcow2"
+    images.write_disk(raw)
+    images.convert(raw, "qcow2", source)
+    first = run(pvc_config("disk.qcow2"))
+    data = images.write_disk(raw, images.disk_bytes(seed=7))
+    images.convert(raw, "qcow2", source)
+    second = run(pvc_config("disk.qcow2"))
+    assert first.disk is not None
+    assert second.disk is not None
+    assert first.disk.sha256 != second.disk.sha256 == hashlib.sha256(images.fixed_vhd(data)).hexdigest()
+
+
+def test_wrong_checksum_on_a_claim(pvc_config: Make, tmp_path: Path) -> None:
+    raw = tmp_path / "source" / "disk"
+    images.write_disk(raw)
+    for name, kind in (("disk", None), ("disk.qcow2", "qcow2")):
+        if kind:
+            images.convert(raw, kind, tmp_path / "source" / name)
+        error = refused(pvc_config(name, "sha512:" + "0" * 128))
+        assert (error.code, error.retry) == (FailureCode.CHECKSUM_MISMATCH, False)
+        assert not (tmp_path / "scratch" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("missing", FailureCode.SOURCE_NOT_FOUND),
+        ("../secret", FailureCode.BAD_CONFIGURATION),
+        ("out", FailureCode.SOURCE_FORBIDDEN),
+        ("absolute", FailureCode.SOURCE_FORBIDDEN),
+        ("proc", FailureCode.SOURCE_FORBIDDEN),
+        ("loop", FailureCode.SOURCE_FORBIDDEN),
+        ("folder", FailureCode.NOT_A_DISK),
+        ("pipe", FailureCode.NOT_A_DISK),
+    ],
+)
+def test_paths_that_leave_the_claim(path: str, code: FailureCode, pvc_config: Make, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (tmp_path / "secret").write_bytes(images.disk_bytes())
+    (source / "out").symlink_to("../secret")
+    (source / "absolute").symlink_to(tmp_path / "secret")
+    (source / "proc").symlink_to("/proc/self/environ")
+    (source / "loop").symlink_to("loop")
+    (source / "folder").mkdir()
+    os.mkfifo(source / "pipe")
+    assert refused(pvc_config(path)).code == code
+
+
+def test_a_link_within_the_claim_is_followed(pvc_config: Make, tmp_path: Path) -> None:
+    images.write_disk(tmp_path / "source" / "disk-1")
+    (tmp_path / "source" / "latest").symlink_to("disk-1")
+    assert run(pvc_config("/latest")).succeeded
+
+
+def test_the_limit_holds_for_every_format(pvc_config: Make, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    images.write_disk(raw)
+    for kind in images.QEMU_OPTIONS:
+        images.convert(raw, kind, tmp_path / "source" / kind)
+        error = refused(pvc_config(kind, max_virtual_size=8 * MIB))
+        assert (error.code, error.retry) == (FailureCode.TOO_LARGE, False), kind
+        assert not (tmp_path / "scratch" / "disk.raw").exists()
+
+
+@pytest.mark.parametrize("compression", sorted(images.COMPRESSORS))
+def test_a_bomb_is_stopped_at_the_limit(compression: str, pvc_config: Make, tmp_path: Path) -> None:
+    suffix, compress = images.COMPRESSORS[compression]
+    (tmp_path / "source" / f"bomb{suffix}").write_bytes(compress(bytes(300 * MIB)))
+    error = refused(pvc_config(f"bomb{suffix}", max_virtual_size=16 * MIB))
+    assert error.code == FailureCode.TOO_LARGE
+    written = sum(each.stat().st_blocks * 512 for each in (tmp_path / "scratch").iterdir())
+    assert written < MIB
+
+
+@pytest.mark.parametrize("compression", sorted(images.COMPRESSORS))
+@pytest.mark.parametrize("damage", ["cut", "flipped", "trailing"])
+def test_damaged_compression(compression: str, damage: str, pvc_config: Make, tmp_path: Path) -> None:
+    _, compress = images.COMPRESSORS[compression]
+    body = bytearray(compress(images.disk_bytes()))
+    if damage == "cut":
+        del body[-20:]
+    elif damage == "flipped":
+        body[len(body) // 2] ^= 0x40
+    else:
+        body += b"something else, of another kind"
+    (tmp_path / "source" / "disk").write_bytes(body)
+    assert refused(pvc_config("disk")).code == FailureCode.CORRUPT_IMAGE
+    assert not (tmp_path / "scratch" / "manifest.json").exists()
+
+
+def test_an_os_disk_needs_a_partition_table_and_a_data_disk_does_not(pvc_config: Make, tmp_path: Path) -> None:
+    (tmp_path / "source" / "bare").write_bytes(b"\x01" * MIB)
+    assert refused(pvc_config("bare")).code == FailureCode.NOT_A_DISK
+    assert run(pvc_config("bare", guest=GuestProfile(disk_role="data"))).succeeded
+
+
+def test_declared_format_must_agree(pvc_config: Make, tmp_path: Path) -> None:
+    raw = tmp_path / "source" / "raw"
+    images.write_disk(raw)
+    images.convert(raw, "qcow2", tmp_path / "source" / "qcow2")
+    assert refused(pvc_config("raw", format="qcow2")).code == FailureCode.UNSUPPORTED_FORMAT
+    # A qcow2 that calls itself raw stays raw, and that is no disk.
+    assert refused(pvc_config("qcow2", format="raw")).code == FailureCode.NOT_A_DISK
+    assert run(pvc_config("qcow2", format="qcow2")).succeeded
+
+
+def test_findings_refuse_only_under_enforce(pvc_config: Make, tmp_path: Path) -> None:
+    images.write_disk(tmp_path / "source" / "disk")
+    enforced = run(pvc_config("disk", prerequisites=PrerequisitesConfig()))
+    assert not enforced.succeeded
+    assert enforced.code in (FailureCode.PREREQUISITES_NOT_MET, FailureCode.PREREQUISITES_UNKNOWN)
+    assert enforced.disk is not None
+    assert enforced.prerequisites is not None
+    assert enforced.prerequisites.findings
+    assert run(pvc_config("disk")).succeeded
