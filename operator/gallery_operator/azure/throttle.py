@@ -11,6 +11,7 @@ does nothing for other subscriptions.
 """
 
 import asyncio
+import logging
 import math
 import random
 import time
@@ -21,6 +22,8 @@ from enum import StrEnum
 
 from gallery_operator.azure.error_kinds import AzureError, ErrorKind
 from gallery_operator.metrics import AZURE_THROTTLE_SECONDS
+
+_log = logging.getLogger(__name__)
 
 
 class OperationClass(StrEnum):
@@ -147,6 +150,7 @@ class Throttle:
         now = self._clock()
         until = max(state.closed_principal.get(principal, 0.0), state.closed_class.get(operation_class, 0.0))
         if until > now:
+            AZURE_THROTTLE_SECONDS.labels(operation).inc(until - now)
             message = "Azure asked to wait before the next request"
             raise _throttled(operation, "ClosedAfterThrottling", message, until - now)
         self._check_breaker(state, operation, now)
@@ -196,6 +200,14 @@ class Throttle:
             self._bucket(state, operation_class, now).slow = _scarce(state, remaining)
         if error is not None and error.kind is ErrorKind.THROTTLED:
             seconds = min(max(error.retry_after or 0.0, _MIN_CLOSED), _MAX_CLOSED) * (1.0 + 0.2 * self._jitter())
+            AZURE_THROTTLE_SECONDS.labels(error.operation).inc(seconds)
+            _log.warning(
+                "Azure throttles %s in subscription %s (%s): no request for %.0f s",
+                error.operation,
+                subscription_id,
+                error.code,
+                seconds,
+            )
             if error.code in {"TooManyRequests", "OperationNotAllowed"} and operation_class is not OperationClass.READ:
                 # Compute's own form names one operation group; the others may go on.
                 state.closed_class[operation_class] = now + seconds
@@ -214,6 +226,13 @@ class Throttle:
             return
         state.failures += 1
         if state.failures >= _BREAKER_FAILURES:
+            _log.warning(
+                "%d requests in a row failed in subscription %s, the last one with: %s; no request for %.0f s",
+                state.failures,
+                subscription_id,
+                error,
+                _BREAKER_SECONDS,
+            )
             state.open_until = now + _BREAKER_SECONDS
 
     def _bucket(self, state: _Subscription, name: OperationClass, now: float) -> _Bucket:

@@ -158,6 +158,12 @@ def test_absence_is_only_what_azure_itself_explains() -> None:
     assert not is_absence(raised(404, arm("SubscriptionNotFound")))
     assert not is_absence(raised(404, arm("InvalidResourceType")))
     assert not is_absence(raised(403, arm("AuthorizationFailed")))
+    source = raised(
+        400, arm("InvalidParameter", "Source x is not found. Please check source exists, and is in the same region")
+    )
+    assert source.kind is K.DEPENDENCY and not is_absence(source)
+    operation = classify_answer(None, error_bodies.ErrorBody(("ResourceNotFound",), "m"), "x")
+    assert operation.kind is K.NOT_FOUND and not is_absence(operation)
     html = raised(404, "<html><body>nginx: not found</body></html>")
     assert not is_absence(html)
     assert html.kind is K.UNREACHABLE
