@@ -1,0 +1,47 @@
+# Every target does its own set-up; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+
+.PHONY: demo
+demo: ## A real Linux disk becomes a replicated image version, on a real cluster on this machine
+	@hack/demo/run
+
+.PHONY: demo-down
+demo-down: ## Take the demo's cluster down; nothing stays behind but the cache
+	@hack/cluster down
+
+.PHONY: test
+test: ## All tests: lint, unit, integration, end-to-end (PARTS="lint unit integration e2e" to choose)
+	@hack/test $(PARTS)
+
+.PHONY: lint
+lint: ## Style, types, layers, and that generated files are current
+	@hack/test lint
+
+.PHONY: generate
+generate: ## Make the CRDs, the chart's README and the list of checks again from their sources
+	@hack/setup python
+	@hack/generate
+
+.PHONY: lock
+lock: ## Lock the dependencies of pyproject.toml with hashes
+	@hack/setup python
+	@hack/lock
+
+.PHONY: images
+images: ## Build the container images
+	@hack/setup system
+	@hack/images/build
+
+.PHONY: kubeconfig
+kubeconfig: ## Print the path of the demo cluster's kubeconfig
+	@hack/cluster kubeconfig
+
+.PHONY: clean
+clean: ## Remove what was made in the checkout (not the cache)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
