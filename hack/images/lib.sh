@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what it sets is for the script that sources it
 # How images are built. Sourced by hack/images/build after lib/common.sh and lib/python.sh.
 
 IMAGES="$CACHE/images"
@@ -152,13 +152,13 @@ build_image() {
 # A Containerfile may have a stage named `runtime` with all but the code. It is built as an image of its own, and
 # only if something it is made from has changed: buildah reads every file of a stage again just to find it cached.
 build_runtime() {
-  local name=$1 context=$2 recipe runtime
+  local name=$1 context=$2 runtime
   grep -q '^FROM runtime$' "$context/Containerfile" || return 0
   runtime="localhost/$name-runtime:$(
     (
       buildah_ inspect --type image --format '{{.FromImageID}}' "$BASE"
       sed '/^FROM runtime$/,$d' "$context/Containerfile"
-      cd "$context"
+      cd "$context" || exit
       find . -path './wheels/*' -o -maxdepth 1 -name requirements.txt -type f -print | sort
       cat requirements.txt
       find . -name install-dependencies -exec cat {} +

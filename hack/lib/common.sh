@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what it sets is for the script that sources it
 # Shared by the shell scripts under hack/: where things are, how they speak, how they lock.
 # To be sourced; the sourcing script has set -euo pipefail.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what it sets is for the script that sources it
 # A Python that is new enough, and a pip of its own. Sourced after lib/common.sh.
 
 # Sets PYTHON to a Python >= 3.11, or ends with a sentence that says what to install.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what it sets is for the script that sources it
 # Finds a Go toolchain new enough for hack/tools, or gets one. Sourced after lib/common.sh and tools/lib.sh.
 
 # The toolchain fetched where the machine's own Go is too old.
@@ -52,5 +52,6 @@ bootstrap_go() {
     mv "$target.part" "$target"
   ) 9>"$CACHE/go/.lock"
   GO="$target/bin/go"
+  unset GOROOT # the old one's, if the machine sets it
   export GOTOOLCHAIN=local
 }

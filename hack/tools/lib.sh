@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what it sets is for the script that sources it
 # What the tools are, where each is built from and where it ends up. Sourced by `build` and `path`.
 
 TOOLS_DIR="$REPO_ROOT/hack/tools"
