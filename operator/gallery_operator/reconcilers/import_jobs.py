@@ -28,7 +28,7 @@ _NEXT_STEPS: Mapping[FailureCode, str] = {
     FailureCode.SOURCE_NOT_FOUND: "Correct the source (make a new VhdImport), or put the file there.",
     FailureCode.SOURCE_FORBIDDEN: "Give credentials for the source in headersSecretRef, or grant access to it.",
     FailureCode.SOURCE_ADDRESS_FORBIDDEN: "Use a public address, or let the administrator allow the host or network "
-    "(chart values jobs.allowedSourceHosts, jobs.allowedSourceCidrs).",
+    "(chart values worker.allowedSourceHosts, worker.allowedSourceCidrs).",
     FailureCode.TLS_FAILED: "Give the CA of the server in caBundleRef, or mend its certificate.",
     FailureCode.CHECKSUM_MISMATCH: "Compare the checksum with the file's: one of the two is wrong.",
     FailureCode.SOURCE_TRUNCATED: "Put the whole file there.",
