@@ -115,7 +115,7 @@ async def _lead(options: Options, context: Context, queue: WorkQueue, health: He
         # kopf identifies itself by the login name unless POD_ID is set, and fails for a UID without one.
         os.environ.setdefault("POD_ID", options.identity)
         await kopf.operator(
-            registry=watches.registry(queue, context.hints, census),
+            registry=watches.registry(queue, context.hints, census, context.kube, trust_env=options.trust_env),
             settings=watches.settings(trust_env=options.trust_env),
             standalone=True,
             clusterwide=not options.namespaces,

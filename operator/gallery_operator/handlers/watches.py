@@ -11,6 +11,7 @@ from typing import Any
 import kopf
 
 from gallery_operator.api import GROUP, KINDS, VERSION
+from gallery_operator.kube import KubeGateway
 from gallery_operator.planning import jobs
 from gallery_operator.runtime.census import Census
 from gallery_operator.runtime.hints import Hints
@@ -56,13 +57,33 @@ def settings(*, trust_env: bool) -> kopf.OperatorSettings:
     return result
 
 
-def registry(queue: WorkQueue, hints: Hints, census: Census) -> kopf.OperatorRegistry:
-    """Return kopf's registry: log in, watch the four kinds and our Jobs."""
+def registry(
+    queue: WorkQueue, hints: Hints, census: Census, kube: KubeGateway, *, trust_env: bool
+) -> kopf.OperatorRegistry:
+    """Return kopf's registry: log in, watch the four kinds and our Jobs.
+
+    Args:
+        queue: Where keys go.
+        hints: What the watches tell.
+        census: What is counted.
+        kube: Whose cluster and credentials kopf uses, too.
+        trust_env: Whether proxies of the environment apply.
+    """
     result = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=result, id="login")
-    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        # Called again when the API server answers 401: the gateway has the present token.
+        how = await kube.connection()
+        return kopf.ConnectionInfo(
+            server=how.server,
+            ca_path=how.ca_path,
+            certificate_path=how.certificate_path,
+            private_key_path=how.private_key_path,
+            token=how.token,
+            insecure=how.insecure or None,
+            trust_env=trust_env,
+        )
 
     for each in KINDS:
         kind = each.kind_name

@@ -7,6 +7,7 @@ have none, and dictionaries of the wire keep fields that the client's version do
 import json
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,27 @@ Body = dict[str, Any]
 _TIMEOUT_SECONDS = 30.0
 _MERGE_PATCH = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How the gateway reaches the cluster, for kopf, which has a client of its own.
+
+    Attributes:
+        server: URL of the API server.
+        ca_path: PEM file of its CA, or None for the system's.
+        certificate_path: PEM file of the client's certificate, or None.
+        private_key_path: PEM file of its key, or None.
+        token: Bearer token, or None; fresh when asked for.
+        insecure: The server's certificate is not verified, because the kubeconfig says so.
+    """
+
+    server: str
+    ca_path: str | None = None
+    certificate_path: str | None = None
+    private_key_path: str | None = None
+    token: str | None = field(default=None, repr=False)
+    insecure: bool = False
 
 
 class KubeGateway:
@@ -69,6 +91,21 @@ class KubeGateway:
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+    async def connection(self) -> Connection:
+        """Return how the cluster is reached; two clients of one process must never talk to two clusters."""
+        if self._client is None:
+            raise RuntimeError("the gateway is not open")
+        settings = self._client.configuration
+        token = await settings.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return Connection(
+            server=settings.host,
+            ca_path=settings.ssl_ca_cert,
+            certificate_path=settings.cert_file,
+            private_key_path=settings.key_file,
+            token=token.removeprefix("Bearer ") if token else None,
+            insecure=not settings.verify_ssl,
+        )
 
     async def get(self, kind: str, namespace: str, name: str) -> Body | None:
         """Return an object, live, or None when it does not exist.
