@@ -154,10 +154,10 @@ class Operations:
         if operation is None or operation["family"].lower() != family.lower():
             raise ArmError(404, "NotFound", f"The entity was not found. ActivityId: {operation_id}")
         self._check(call, operation_id)
-        headers = {}
+        headers: dict[str, str] = {}
         running = operation["status"] == "InProgress"
         if running and operation["retryAfter"]:
-            headers["Retry-After"] = str(self.retry_after(operation["retryAfter"]))
+            headers = self.retry_headers(operation["retryAfter"])
         if call.query.get("monitor", "").lower() == "true":
             if running:
                 return Reply(202, None, headers)
@@ -175,9 +175,16 @@ class Operations:
         body["name"] = operation_id
         return Reply(200, body, headers)
 
-    def retry_after(self, azure_seconds: float) -> int:
-        """Return the `Retry-After` that stands for a number of Azure seconds: whole seconds, at least 1."""
-        return max(1, round(self._clock.real_seconds(azure_seconds)))
+    def retry_headers(self, azure_seconds: float) -> dict[str, str]:
+        """Return the headers that ask to wait a number of Azure seconds.
+
+        `Retry-After` counts whole seconds; a wait that the time scale made shorter than one is told in the form other
+        Azure services use, which Azure's SDKs understand too.
+        """
+        seconds = self._clock.real_seconds(azure_seconds)
+        if seconds < 1:
+            return {"x-ms-retry-after-ms": str(max(1, round(seconds * 1000)))}
+        return {"Retry-After": str(round(seconds))}
 
     def _signed(self, operation_id: str) -> str:
         ticks = str(int.from_bytes(self._mac(f"t:{operation_id}")[:6], "big") + 638_000_000_000_000_000)

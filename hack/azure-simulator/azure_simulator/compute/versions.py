@@ -90,7 +90,7 @@ class Versions(Kind):
         seconds = timings.version_delete + self.engine.spread(rid.key, timings.version_delete_spread)
         due = existing.internal.get("gone") or self.engine.clock.now() + seconds
         operation, headers = self._begin(call, existing, "version.deleted", due, both=True)
-        headers["Retry-After"] = str(self.operations.retry_after(60.0))
+        headers.update(self.operations.retry_headers(60.0))
         existing.properties["provisioningState"] = "Deleting"
         existing.internal.update(operation=operation, gone=due)
         self.store.put(existing)
