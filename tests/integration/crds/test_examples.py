@@ -1,0 +1,37 @@
+"""The manifests in docs/examples are what a user copies: a real API server accepts each, word for word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from gallery_operator.api import KINDS
+from tests.support.apiserver import ROOT, ApiServer
+
+FOLDER = ROOT / "docs/examples"
+EXAMPLES = [
+    pytest.param(document, id=f"{file.stem}-{document['kind']}")
+    for file in sorted(FOLDER.glob("*.yaml"))
+    for document in yaml.safe_load_all(file.read_text())
+]
+
+
+@pytest.mark.apiserver
+@pytest.mark.parametrize("document", EXAMPLES)
+def test_example_is_accepted(apiserver: ApiServer, namespace: str, document: dict[str, Any]) -> None:
+    answer = apiserver.create(document, namespace, dry_run=True)
+    assert answer.ok, answer.message
+    kind = next(kind for kind in KINDS if kind.kind_name == document["kind"])
+    assert kind.from_wire(answer.body)
+
+
+def test_readme_names_every_example() -> None:
+    text = (FOLDER / "README.md").read_text()
+    assert [file.name for file in FOLDER.glob("*.yaml") if f"({file.name})" not in text] == []
+
+
+def test_names_are_unique() -> None:
+    names = [(parameter.values[0]["kind"], parameter.values[0]["metadata"]["name"]) for parameter in EXAMPLES]
+    assert len(names) == len(set(names))
