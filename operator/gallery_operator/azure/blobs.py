@@ -6,7 +6,7 @@ Contributor on the account or the container.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -158,10 +158,17 @@ class DelegationKeys:
 class Blobs:
     """Blobs as seen by one credential. Made by :meth:`AzureGateway.blobs`; cheap, keeps nothing itself."""
 
-    def __init__(self, clients: Clients, keys: DelegationKeys, credential: CredentialSpec) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        keys: DelegationKeys,
+        credential: CredentialSpec,
+        look_up: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
         self._clients = clients
         self._keys = keys
         self._credential = credential
+        self._look_up = look_up
 
     async def upload_sas(self, blob_url: str, seconds: int) -> SecretStr:
         """Sign a URL that may read and write (create, pages, lease, metadata) this one blob over HTTPS, nothing else.
@@ -181,7 +188,7 @@ class Blobs:
         """
         if not 0 < seconds <= MAX_SAS_SECONDS:
             raise ValueError(f"a signed URL lives 1 to {MAX_SAS_SECONDS} seconds, not {seconds}")
-        blob = BlobName.parse(blob_url)
+        blob = await self._parse(blob_url)
         now = datetime.now(UTC).replace(microsecond=0)
         expires = now + timedelta(seconds=seconds)
         key = await self._keys.get(self._clients, self._credential, blob.endpoint, expires)
@@ -207,7 +214,7 @@ class Blobs:
         Raises:
             AzureError: DEPENDENCY when the container is not there; others as classified.
         """
-        client = self._client(blob_url)
+        client = await self._client(blob_url)
         try:
             found = await call("blobs.properties", client.get_blob_properties)
         except AzureError as error:
@@ -229,7 +236,7 @@ class Blobs:
         Raises:
             AzureError: DEPENDENTS when it has snapshots, FORBIDDEN when a policy keeps it; others as classified.
         """
-        client = self._client(blob_url)
+        client = await self._client(blob_url)
         try:
             await self._delete(client)
         except AzureError as error:
@@ -247,8 +254,14 @@ class Blobs:
             if error.code not in {"BlobNotFound", "ContainerNotFound"}:
                 raise
 
-    def _client(self, blob_url: str) -> Any:
+    async def _parse(self, blob_url: str) -> BlobName:
         blob = BlobName.parse(blob_url)
+        if self._look_up is not None and not self._clients.is_trusted(blob.endpoint):
+            await self._look_up()
+        return blob
+
+    async def _client(self, blob_url: str) -> Any:
+        blob = await self._parse(blob_url)
         service = self._clients.blob_service(self._credential, blob.endpoint)
         return service.get_blob_client(blob.container, blob.name)
 

@@ -35,13 +35,6 @@ USER_AGENT = f"gallery-operator/{__version__}"
 _MAX_CLIENTS = 64
 _MAX_CONNECTIONS = 64
 _MAX_ENDPOINTS = 1024
-# Only Azure itself can serve these hosts, so a token sent there reaches nobody else.
-_BLOB_SUFFIXES = (
-    ".blob.core.windows.net",
-    ".blob.storage.azure.net",
-    ".blob.core.usgovcloudapi.net",
-    ".blob.core.chinacloudapi.cn",
-)
 
 _Value = TypeVar("_Value")
 
@@ -123,7 +116,7 @@ class Clients:
             AzureError: UNAUTHENTICATED: the certificate in the credential cannot be read. INVALID: the endpoint is
                 neither Azure's nor one that Resource Manager named: a token must not go to a host that a user chose.
         """
-        if not self._is_trusted(endpoint):
+        if not self.is_trusted(endpoint):
             raise AzureError(
                 ErrorKind.INVALID,
                 "UntrustedBlobEndpoint",
@@ -140,9 +133,9 @@ class Clients:
         if len(self._trusted_endpoints) > _MAX_ENDPOINTS:
             self._trusted_endpoints.popitem(last=False)
 
-    def _is_trusted(self, endpoint: str) -> bool:
-        host = urlsplit(endpoint).netloc
-        return endpoint in self._trusted_endpoints or host.endswith(_BLOB_SUFFIXES)
+    def is_trusted(self, endpoint: str) -> bool:
+        """Whether a token for storage may be sent to a blob endpoint."""
+        return endpoint in self._trusted_endpoints or self.settings.is_blob_host(urlsplit(endpoint).hostname or "")
 
     def _transport(self) -> AioHttpTransport:
         if self._session is None:

@@ -56,6 +56,19 @@ class AzureGateway:
         requests = ArmRequests(self._clients, self._throttle, self._operations, credential)
         return Arm(requests, subscription_id)
 
-    def blobs(self, credential: CredentialSpec) -> Blobs:
-        """Return blob storage as seen by a credential."""
-        return Blobs(self._clients, self._keys, credential)
+    def blobs(self, credential: CredentialSpec, storage_account_id: str | None = None) -> Blobs:
+        """Return blob storage as seen by a credential.
+
+        Args:
+            credential: Who asks.
+            storage_account_id: The account whose blobs are meant. In Azure's own clouds it may be left out. Elsewhere
+                an account's endpoint can be any host, and a token goes there only when Resource Manager names it;
+                with the id, that is looked up once a process when it is needed.
+
+        Returns:
+            A light object.
+        """
+        if storage_account_id is None:
+            return Blobs(self._clients, self._keys, credential)
+        arm = self.arm(credential, "")
+        return Blobs(self._clients, self._keys, credential, lambda: arm.blob_endpoint(storage_account_id))

@@ -28,6 +28,14 @@ _CLOUDS = {
 }
 
 
+_BLOB_SUFFIXES = (
+    ".blob.core.windows.net",
+    ".blob.storage.azure.net",
+    ".blob.core.usgovcloudapi.net",
+    ".blob.core.chinacloudapi.cn",
+)
+
+
 class SettingsError(ValueError):
     """An environment variable has an unusable value. The message names the variable."""
 
@@ -87,6 +95,25 @@ class AzureSettings:
             storage_api_version=api_version,
             rate_factor=_factor(env),
         )
+
+    def is_blob_host(self, host: str) -> bool:
+        """Whether only the cloud itself can serve a host, so that a token for storage may be sent there.
+
+        Args:
+            host: Host name of a blob endpoint, without port.
+
+        Returns:
+            In Azure's clouds: whether it ends as blob endpoints do. In another: whether it is Resource Manager's own
+            host, or ``<account>.blob.`` or one label before Resource Manager's domain.
+        """
+        manager = (urlsplit(self.resource_manager_endpoint).hostname or "").lower()
+        host = host.lower()
+        if self.resource_manager_endpoint.lower() in _CLOUDS:
+            return host.endswith(_BLOB_SUFFIXES)
+        domain = manager.partition(".")[2]
+        is_name = "." in domain and not domain.rpartition(".")[2].isdecimal()
+        labels = host.removesuffix(f".{domain}").split(".") if is_name and host.endswith(f".{domain}") else []
+        return host == manager or len(labels) == 1 or (len(labels) == 2 and labels[1] == "blob")
 
     @property
     def resource_manager_scope(self) -> str:

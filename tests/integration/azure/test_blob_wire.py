@@ -12,6 +12,7 @@ from gallery_operator.azure import resource_ids
 from gallery_operator.azure.blobs import MAX_SAS_SECONDS, Blobs
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.gateway import AzureGateway
+from gallery_operator.azure.settings import AzureSettings
 
 KEY = """<?xml version="1.0" encoding="utf-8"?><UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid>
 <SignedStart>2026-01-01T00:00:00Z</SignedStart><SignedExpiry>2026-01-02T00:00:00Z</SignedExpiry>
@@ -19,18 +20,8 @@ KEY = """<?xml version="1.0" encoding="utf-8"?><UserDelegationKey><SignedOid>o</
 
 
 @pytest.fixture
-async def blobs(wire: Wire, gateway: AzureGateway) -> Blobs:
-    await see_account(wire, gateway)
+def blobs(gateway: AzureGateway) -> Blobs:
     return gateway.blobs(client_secret())
-
-
-async def see_account(wire: Wire, gateway: AzureGateway) -> None:
-    """Let Resource Manager name the account's endpoint, which makes it one that may get a token."""
-    account = str(resource_ids.storage_account(SUBSCRIPTION, "rg", "acct"))
-    wire.on("GET", account, (200, {"properties": {"primaryEndpoints": {"blob": f"{wire.url}/acct/"}}}))
-    await gateway.arm(client_secret(), SUBSCRIPTION).blob_endpoint(account)
-    for record in (wire.seen, wire.requests, wire.bodies, wire.token_forms):
-        record.clear()  # type: ignore[attr-defined]
 
 
 def serve_keys(wire: Wire) -> list[str]:
@@ -73,19 +64,41 @@ async def test_life_of_a_signed_url_has_bounds(wire: Wire, blobs: Blobs, seconds
         await blobs.upload_sas(f"{wire.url}/acct/c/b", seconds)
 
 
-async def test_no_token_goes_to_a_host_that_a_user_chose(wire: Wire, gateway: AzureGateway) -> None:
-    blobs = gateway.blobs(client_secret())
-    for url in (
-        f"{wire.url}/acct/c/b",
-        "https://acct.blob.core.windows.net.evil.example/c/b",
-        "https://blob.evil.example/c/b",
-    ):
-        for ask in (blobs.properties(url), blobs.delete(url), blobs.upload_sas(url, 60)):
-            with pytest.raises(AzureError) as caught:
-                await ask
-            assert caught.value.kind is ErrorKind.INVALID
+async def test_no_token_goes_to_a_host_that_a_user_chose(wire: Wire) -> None:
+    public = AzureSettings()
+    settings = wire.settings(resource_manager_endpoint=public.resource_manager_endpoint)
+    hosts = (wire.url, "https://acct.blob.core.windows.net.evil.example", "https://blob.evil.example")
+    async with AzureGateway(settings) as gateway:
+        blobs = gateway.blobs(client_secret())
+        for host in hosts:
+            url = f"{host}/acct/c/b"
+            for ask in (blobs.properties(url), blobs.delete(url), blobs.upload_sas(url, 60)):
+                with pytest.raises(AzureError) as caught:
+                    await ask
+                assert (caught.value.kind, caught.value.code) == (ErrorKind.INVALID, "UntrustedBlobEndpoint")
     assert wire.seen == []
     assert wire.token_forms == []
+
+
+async def test_endpoint_that_resource_manager_names(wire: Wire) -> None:
+    """Here Resource Manager is `localhost` and storage `127.0.0.1`: two hosts that have nothing in common."""
+    account = str(resource_ids.storage_account(SUBSCRIPTION, "rg", "acct"))
+    url = f"{wire.url}/acct/c/b"
+    wire.on("GET", account, (200, {"properties": {"primaryEndpoints": {"blob": f"{wire.url}/acct/"}}}))
+    wire.on("HEAD", "/acct/c/b", answer("BlobNotFound", 404))
+    settings = wire.settings(resource_manager_endpoint=wire.url.replace("127.0.0.1", "localhost"))
+    async with AzureGateway(settings) as gateway:
+        with pytest.raises(AzureError) as caught:
+            await gateway.blobs(client_secret()).properties(url)
+        assert caught.value.code == "UntrustedBlobEndpoint"
+        assert wire.seen == []
+        for _ in range(2):
+            assert await gateway.blobs(client_secret(), account).properties(url) is None
+        assert await gateway.blobs(client_secret()).properties(url) is None
+        assert [method for method, _ in wire.seen] == ["GET", "HEAD", "HEAD", "HEAD"]
+        with pytest.raises(AzureError) as caught:  # another host than the account's stays refused
+            await gateway.blobs(client_secret(), account).properties(url.replace("127.0.0.1", "127.0.0.2"))
+        assert caught.value.code == "UntrustedBlobEndpoint"
 
 
 async def test_no_right_to_sign(wire: Wire, blobs: Blobs) -> None:
@@ -151,7 +164,6 @@ async def test_delete(wire: Wire, blobs: Blobs) -> None:
 
 async def test_version_of_the_service_can_be_set(wire: Wire) -> None:
     async with AzureGateway(wire.settings(storage_api_version="2026-06-06")) as gateway:
-        await see_account(wire, gateway)
         wire.on("HEAD", "/acct/c/b", answer("InvalidHeaderValue", 400))
         with pytest.raises(AzureError) as caught:
             await gateway.blobs(client_secret()).properties(f"{wire.url}/acct/c/b")

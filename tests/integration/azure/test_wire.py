@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.integration.azure.wire import BASE, SECRET, SUBSCRIPTION, TOKEN, Wire, certificate, client_secret
 
 from gallery_operator.azure import arm_requests, resource_ids
+from gallery_operator.azure.clients import Clients
 from gallery_operator.azure.credentials import CredentialSpec
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.gateway import Arm, AzureGateway
@@ -459,3 +460,37 @@ async def test_no_secret_in_any_log_or_exception(wire: Wire, arm: Arm, caplog: p
     assert TOKEN not in caplog.text
     assert "C4nAry" not in f"{caught.value!r}{caught.value!s}{caught.value.__dict__}"
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+async def test_a_client_pushed_out_of_the_cache_finishes_its_call(wire: Wire) -> None:
+    entered, released = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        entered.set()
+        await released.wait()
+        return web.json_response({"done": True})
+
+    wire.answers[("GET", GALLERY.lower())] = slow
+    wire.on("GET", DISK, (200, {}))
+    gateway = AzureGateway(wire.settings())
+    gateway._clients = Clients(wire.settings(), size=1)
+    async with gateway:
+        arm = gateway.arm(client_secret(), SUBSCRIPTION)
+        running = asyncio.create_task(arm.get(GALLERY))
+        await entered.wait()
+        for number in range(3):
+            assert await gateway.arm(client_secret(f"other-{number}"), SUBSCRIPTION).get(DISK) == {}
+        assert len(gateway._clients._compute) == 1
+        released.set()
+        assert await running == {"done": True}
+        assert await arm.get(DISK) == {}  # made anew
+
+
+async def test_gateway_must_be_open(wire: Wire) -> None:
+    gateway = AzureGateway(wire.settings())
+    with pytest.raises(RuntimeError, match="not open"):
+        await gateway.arm(client_secret(), SUBSCRIPTION).get(GALLERY)
+    async with gateway:
+        pass
+    with pytest.raises(RuntimeError, match="not open"):
+        await gateway.arm(client_secret(), SUBSCRIPTION).get(GALLERY)

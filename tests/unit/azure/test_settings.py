@@ -55,3 +55,28 @@ def test_unknown_cloud() -> None:
 def test_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         AzureSettings.from_environment({name: value})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "trusted"),
+    [
+        ("https://management.azure.com", "acct.blob.core.windows.net", True),
+        ("https://management.azure.com", "acct.z1.blob.storage.azure.net", True),
+        ("https://management.azure.com", "management.azure.com", False),
+        ("https://management.azure.com", "evil.westeurope.cloudapp.azure.com", False),
+        ("https://management.azure.com", "acct.blob.core.windows.net.evil.example", False),
+        ("https://management.azure.com", "evilblob.core.windows.net", False),
+        ("https://management.local.azurestack.external", "acct.blob.local.azurestack.external", True),
+        ("https://management.local.azurestack.external", "vm.local.cloudapp.azurestack.external", False),
+        ("https://management.local.azurestack.external", "vm.site.cloudapp.local.azurestack.external", False),
+        ("https://azure-simulator.azure-simulator.svc", "AZURITE.azure-simulator.svc", True),
+        ("https://azure-simulator.azure-simulator.svc", "web.default.svc", False),
+        ("https://azure-simulator.azure-simulator.svc", "evil.example", False),
+        ("https://127.0.0.1:1", "127.0.0.1", True),
+        ("https://127.0.0.1:1", "8.0.0.1", False),
+        ("https://localhost", "evil.localhost", False),
+        ("https://arm.com", "evil.com", False),
+    ],
+)
+def test_hosts_that_may_get_a_token(endpoint: str, host: str, trusted: bool) -> None:
+    assert AzureSettings(resource_manager_endpoint=endpoint).is_blob_host(host) is trusted
