@@ -8,9 +8,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # the query of any URL: a SAS is nothing else, and signed links of other clouds are alike
     (re.compile(r"(?P<url>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#\"'<>]+)\?[^\s\"'<>]*"), r"\g<url>?***"),
     (
-        re.compile(
-            r"(?i)\b(sig|se|sp|skoid|sktid|sv|code|access_token|client_secret|client_assertion)=[^&\s\"',;]+"
-        ),
+        re.compile(r"(?i)\b(sig|se|sp|skoid|sktid|sv|code|access_token|client_secret|client_assertion)=[^&\s\"',;]+"),
         r"\1=***",
     ),
     (

@@ -21,12 +21,11 @@ from gallery_operator.runtime.census import Census
 from gallery_operator.runtime.events import EventRecorder
 from gallery_operator.runtime.health import Health, HealthServer
 from gallery_operator.runtime.hints import Hints
-from gallery_operator.runtime.lease import LeaderLease, LeaseSettings
+from gallery_operator.runtime.lease import LOST_LEASE_EXIT_CODE, LeaderLease, LeaseSettings
 from gallery_operator.runtime.progress import ProgressReader
 from gallery_operator.runtime.workqueue import Key, ShutDown, WorkQueue
 
 _log = logging.getLogger(__name__)
-_LOST_LEASE_EXIT_CODE = 3
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ async def run(options: Options) -> None:
 
 def _lost() -> None:
     # Another process may lead already: nothing more may be written, not even by a finally block.
-    os._exit(_LOST_LEASE_EXIT_CODE)
+    os._exit(LOST_LEASE_EXIT_CODE)
 
 
 async def _lead(options: Options, context: Context, queue: WorkQueue, health: Health) -> None:

@@ -194,19 +194,22 @@ class KubeGateway:
         """Apply a JSON merge patch to the ``status`` subresource; returns the whole object as the server has it."""
         return await self._patch(kind, namespace, name, dict(patch), _MERGE_PATCH, "/status")
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str | None = None) -> bool:
-        """Delete an object and its dependents, in the background.
+    async def delete(
+        self, kind: str, namespace: str, name: str, uid: str | None = None, *, foreground: bool = False
+    ) -> bool:
+        """Delete an object and its dependents.
 
         Args:
             kind: Kind.
             namespace: Namespace.
             name: Name.
             uid: Delete only this very object, not one that took its name.
+            foreground: The object stays until its dependents are gone; else they go after it.
 
         Returns:
             False when it did not exist (or another one has its name).
         """
-        options: Body = {"propagationPolicy": "Background"}
+        options: Body = {"propagationPolicy": "Foreground" if foreground else "Background"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         try:

@@ -43,9 +43,7 @@ async def finalize(ctx: Context, vhd_import: VhdImport) -> Report:
     """Remove what an import made; ``Done`` means that the finalizer may go."""
     await _wait_for_versions(ctx, vhd_import)
     namespace = vhd_import.metadata.namespace
-    for job in await ctx.kube.list("Job", namespace, f"{jobs.MANAGED_BY_LABEL}={jobs.MANAGED_BY}"):
-        if jobs.is_owned(job, vhd_import):
-            await ctx.kube.delete("Job", namespace, job["metadata"]["name"])
+    await _stop_workers(ctx, vhd_import)
     await ctx.kube.delete("PersistentVolumeClaim", namespace, import_jobs.scratch_name(vhd_import))
     await ctx.kube.delete("Secret", namespace, import_targets.secret_name(vhd_import))
     target = vhd_import.status.target
@@ -57,6 +55,22 @@ async def finalize(ctx: Context, vhd_import: VhdImport) -> Report:
     scope = await _scope_for_removal(ctx, vhd_import)
     await import_targets.remove(ctx, vhd_import, scope, target)
     return Report(Done("The disk is gone.", "Deleted"))
+
+
+async def _stop_workers(ctx: Context, vhd_import: VhdImport) -> None:
+    """End the Jobs and wait for their pods: a running upload would make a blob anew that has just been deleted.
+
+    Raises:
+        Halt: A pod is still there.
+    """
+    namespace = vhd_import.metadata.namespace
+    found = await ctx.kube.list("Job", namespace, f"{jobs.MANAGED_BY_LABEL}={jobs.MANAGED_BY}")
+    mine = [each for each in found if jobs.is_owned(each, vhd_import)]
+    for job in mine:
+        if not job["metadata"].get("deletionTimestamp"):
+            await ctx.kube.delete("Job", namespace, job["metadata"]["name"], foreground=True)
+    if mine:
+        raise Halt(Waiting("Deleting", "Ending the import's Jobs.", 1.0), phase="Deleting")
 
 
 async def _prepare(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> Report:

@@ -8,6 +8,9 @@ by its own clock; a holder that could not renew for ``deadline`` seconds must st
 
 import asyncio
 import logging
+import os
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +20,7 @@ from gallery_operator import metrics
 from gallery_operator.kube import KubeError, KubeGateway, KubeReason
 
 _log = logging.getLogger(__name__)
+LOST_LEASE_EXIT_CODE = 3
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class LeaderLease:
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
         self._renewed_at: float | None = None
+        self._watched_until: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -75,6 +80,7 @@ class LeaderLease:
         metrics.LEADER.set(1)
         _log.info("lease %s/%s is held by %s", self._settings.namespace, self._settings.name, self._settings.identity)
         self._task = asyncio.get_running_loop().create_task(self._keep(), name="lease")
+        threading.Thread(target=self._watch_the_loop, name="lease-watchdog", daemon=True).start()
 
     async def release(self) -> None:
         """Stop renewing and give the lease back, so that the next process need not wait."""
@@ -84,7 +90,7 @@ class LeaderLease:
             self._task = None
         if self._renewed_at is None:
             return
-        self._renewed_at = None
+        self._renewed_at = self._watched_until = None
         metrics.LEADER.set(0)
         try:
             lease = await self._kube.get("Lease", self._settings.namespace, self._settings.name)
@@ -109,6 +115,16 @@ class LeaderLease:
                 self._renewed_at = None
                 self._on_lost()
                 return
+
+    def _watch_the_loop(self) -> None:
+        """End the process when the event loop hangs (or the process was stopped) for longer than the lease holds.
+
+        A thread, because nothing on the loop runs then; another process may lead already.
+        """
+        while (until := self._watched_until) is not None:
+            if time.monotonic() > until:
+                os._exit(LOST_LEASE_EXIT_CODE)
+            time.sleep(min(1.0, self._settings.retry))
 
     def _taken_over(self) -> bool:
         return self._seen is not None and self._seen[0] not in ("", self._settings.identity)
@@ -142,6 +158,7 @@ class LeaderLease:
         spec = written.get("spec") or {}
         self._seen = (self._settings.identity, f"{spec.get('renewTime')}/{spec.get('leaseTransitions')}")
         self._seen_at = self._renewed_at = self._now()
+        self._watched_until = time.monotonic() + self._settings.duration
         return True
 
     def _spec(self, old: dict[str, Any] | None) -> dict[str, Any]:
