@@ -74,8 +74,8 @@ class GallerySpec(ApiModel):
         Annotated[
             LocalRef,
             Field(
-                description="Secret in this namespace with AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or none of the "
-                "last: workload identity), optionally AZURE_SUBSCRIPTION_ID. Default: the Secret `gallery-operator-credential` "
+                description="Secret in this namespace with AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or "
+                "AZURE_CLIENT_CERTIFICATE), optionally AZURE_SUBSCRIPTION_ID. Default: the Secret `gallery-operator-credential` "
                 "of this namespace, else the operator's own identity."
             ),
         ]

@@ -55,7 +55,7 @@ async def located(vhd_import: VhdImport, scope: ImportScope) -> ImportTarget:
 
 async def _blob(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> ImportTarget:
     target = await located(vhd_import, scope)
-    existing = await ctx.azure.blobs(scope.credential).properties(str(target.blob_url))
+    existing = await ctx.azure.blobs(scope.credential, scope.target.resource_id).properties(str(target.blob_url))
     if existing is not None and existing.metadata.get(_OWNER_METADATA) != vhd_import.metadata.uid:
         raise Halt(
             Stalled(
@@ -128,7 +128,7 @@ async def ensure_secret(ctx: Context, vhd_import: VhdImport, scope: ImportScope,
                 return name
     sas: SecretStr
     if target.blob_url is not None:
-        sas = await ctx.azure.blobs(scope.credential).upload_sas(target.blob_url, seconds)
+        sas = await ctx.azure.blobs(scope.credential, scope.target.resource_id).upload_sas(target.blob_url, seconds)
     else:
         sas = await scope.arm.grant_write_access(target.resource_id, seconds)
     expires_at = timestamp(ctx.now() + timedelta(seconds=seconds))
@@ -163,7 +163,7 @@ async def close(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target:
 async def exists(ctx: Context, scope: ImportScope, target: ImportTarget) -> bool:
     """Whether the finished target is still there."""
     if target.blob_url is not None:
-        return await ctx.azure.blobs(scope.credential).properties(target.blob_url) is not None
+        return await ctx.azure.blobs(scope.credential, scope.target.resource_id).properties(target.blob_url) is not None
     return await scope.arm.get(target.resource_id) is not None
 
 
@@ -192,7 +192,7 @@ async def remove(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target
         Halt: It is not gone yet.
     """
     if target.blob_url is not None:
-        blobs = ctx.azure.blobs(scope.credential)
+        blobs = ctx.azure.blobs(scope.credential, scope.target.resource_id)
         found = await blobs.properties(target.blob_url)
         if found is not None and found.metadata.get(_OWNER_METADATA) == vhd_import.metadata.uid:
             await blobs.delete(target.blob_url)

@@ -11,7 +11,9 @@ from gallery_operator.redact import redact
 _QUIET = {
     # "Handler succeeded" for every event is noise: reconciles are told by their own log.
     "kopf.objects": logging.WARNING,
-    "azure": logging.WARNING,
+    # azure-identity warns of every failure with Entra's whole answer; the status tells what matters of it.
+    "azure": logging.ERROR,
+    "msal": logging.ERROR,
     "aiohttp.access": logging.WARNING,
 }
 
