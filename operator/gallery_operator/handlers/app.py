@@ -104,11 +104,11 @@ async def _lead(options: Options, context: Context, queue: WorkQueue, health: He
     REGISTRY.register(census)
     engine = Engine(context, queue, EventRecorder(context.kube, options.identity), options.resync_seconds)
     await _wait_for_kinds(context.kube)
-    ready = asyncio.Event()
+    ready, listed = asyncio.Event(), asyncio.Event()
     tasks = [
-        asyncio.create_task(_resync(options, context, queue, census, health), name="resync"),
+        asyncio.create_task(_resync(options, context, queue, census, health, listed), name="resync"),
         asyncio.create_task(_note_ready(ready, health), name="ready"),
-        *(asyncio.create_task(_work(queue, engine), name=f"worker-{n}") for n in range(options.workers)),
+        *(asyncio.create_task(_work(queue, engine, listed), name=f"worker-{n}") for n in range(options.workers)),
     ]
     try:
         # kopf identifies itself by the login name unless POD_ID is set, and fails for a UID without one.
@@ -155,7 +155,9 @@ async def _wait_for_kinds(kube: KubeGateway) -> None:
         await asyncio.sleep(1.0)
 
 
-async def _work(queue: WorkQueue, engine: Engine) -> None:
+async def _work(queue: WorkQueue, engine: Engine, listed: asyncio.Event) -> None:
+    # "Nobody refers to it" is only known when everybody has been listed.
+    await listed.wait()
     while True:
         try:
             key = await queue.get()
@@ -167,7 +169,9 @@ async def _work(queue: WorkQueue, engine: Engine) -> None:
             queue.done(key)
 
 
-async def _resync(options: Options, context: Context, queue: WorkQueue, census: Census, health: Health) -> None:
+async def _resync(
+    options: Options, context: Context, queue: WorkQueue, census: Census, health: Health, listed: asyncio.Event
+) -> None:
     """List everything now and then: finds what a watch has missed, purges what is gone, wakes nothing else."""
     while True:
         delay = options.resync_seconds
@@ -175,8 +179,13 @@ async def _resync(options: Options, context: Context, queue: WorkQueue, census: 
             for kind in (each.kind_name for each in KINDS):
                 await _list_kind(options, context, queue, census, kind)
             health.listed_at = asyncio.get_running_loop().time()
+            listed.set()
         except KubeError as error:
             _log.warning("resync: %s", error)
+            delay = min(30.0 if listed.is_set() else 2.0, options.resync_seconds)
+        except Exception:
+            # This task must not end: without it nothing missed is ever found.
+            _log.exception("resync")
             delay = min(30.0, options.resync_seconds)
         await asyncio.sleep(delay)
 

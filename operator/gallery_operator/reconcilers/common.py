@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from gallery_operator.api import Resource
+from gallery_operator.azure.errors import ErrorKind
+from gallery_operator.azure.gateway import Arm
 from gallery_operator.planning.backoff import poll_delay
-from gallery_operator.planning.outcome import Stalled, Waiting
+from gallery_operator.planning.outcome import STALLED_RECHECK_SECONDS, Stalled, Waiting
 from gallery_operator.planning.ownership import Ownership, owner_of, ownership
 from gallery_operator.reconcilers.context import Context
-from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.halt import Halt, from_azure
 from gallery_operator.runtime.workqueue import Key
 
 BUSY_STATES = frozenset({"Creating", "Updating", "Deleting", "Migrating"})
@@ -106,6 +108,37 @@ async def wait_for_dependents(ctx: Context, resource: Resource, kinds: tuple[str
     if found:
         shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
         raise Halt(Waiting("HasDependents", f"Waiting until these are deleted: {shown}.", _DEPENDENTS_SECONDS))
+
+
+async def stop_if_hopeless(
+    ctx: Context, resource: Resource, arm: Arm, resource_id: str, fields: Mapping[str, Any]
+) -> None:
+    """Do not repeat an operation that ended in ``provisioningState: Failed`` for good, unless something has changed.
+
+    What changes is the spec, or, for rights and quotas, the world outside: those are tried again now and then.
+
+    Args:
+        ctx: Context.
+        resource: The object.
+        arm: Gateway that began the operation.
+        resource_id: What it was about.
+        fields: Fields of ``status`` to report.
+
+    Raises:
+        Halt: Only a person can mend it.
+        AzureError: The operation could not be asked.
+    """
+    failure = await arm.failure(resource_id)
+    if failure is None or failure.retryable:
+        return
+    if resource.status.observed_generation != resource.metadata.generation:
+        return
+    stalled = next((each for each in resource.status.conditions if each.type == "Stalled"), None)
+    if stalled is not None and failure.kind is not ErrorKind.INVALID:
+        age = (ctx.now() - stalled.last_transition_time).total_seconds()
+        if age >= STALLED_RECHECK_SECONDS:
+            return
+    raise Halt(from_azure(failure), **fields)
 
 
 def polling(ctx: Context, resource: Resource) -> float:

@@ -15,10 +15,11 @@ from gallery_operator.reconcilers.common import (
     properties,
     refuse_foreign,
     refuse_rivals,
+    stop_if_hopeless,
     wait_for_dependents,
 )
 from gallery_operator.reconcilers.context import Context
-from gallery_operator.reconcilers.halt import Halt, from_azure
+from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.scope import gallery_of_definition
 
 
@@ -54,9 +55,7 @@ async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
         )
     corrections = list(differs.updatable)
     if state == "Failed":
-        failure = await gallery.arm.failure(resource_id)
-        if failure is not None and not failure.retryable:
-            raise Halt(from_azure(failure), **_fields(resource_id, existing))
+        await stop_if_hopeless(ctx, definition, gallery.arm, resource_id, _fields(resource_id, existing))
         corrections.append("provisioningState")
     if corrections:
         metrics.DRIFT_CORRECTIONS.labels(kind="GalleryImageDefinition").inc()

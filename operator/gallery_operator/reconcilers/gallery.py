@@ -14,10 +14,11 @@ from gallery_operator.reconcilers.common import (
     properties,
     refuse_foreign,
     refuse_rivals,
+    stop_if_hopeless,
     wait_for_dependents,
 )
 from gallery_operator.reconcilers.context import Context
-from gallery_operator.reconcilers.halt import Halt, from_azure
+from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.scope import GalleryScope, gallery_of_object
 
 
@@ -43,9 +44,7 @@ async def reconcile(ctx: Context, gallery: Gallery) -> Report:
         return _underway(ctx, gallery, scope, existing, f"The gallery is {str(state).lower()}.")
     differs = plan.difference(gallery, owner, existing)
     if state == "Failed":
-        failure = await scope.arm.failure(scope.resource_id)
-        if failure is not None and not failure.retryable:
-            raise Halt(from_azure(failure), **_fields(scope, existing))
+        await stop_if_hopeless(ctx, gallery, scope.arm, scope.resource_id, _fields(scope, existing))
         differs.append("provisioningState")
     if differs:
         metrics.DRIFT_CORRECTIONS.labels(kind="Gallery").inc()

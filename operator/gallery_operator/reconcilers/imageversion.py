@@ -21,9 +21,10 @@ from gallery_operator.reconcilers.common import (
     properties,
     refuse_foreign,
     refuse_rivals,
+    stop_if_hopeless,
 )
 from gallery_operator.reconcilers.context import Context
-from gallery_operator.reconcilers.halt import Halt, from_azure
+from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.scope import DefinitionScope, credential, definition_of
 from gallery_operator.reconcilers.sources import resolve_disks
 
@@ -78,13 +79,13 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
         message = f"{seen.state}: {plan.progress_text(statuses)}."
         return Report(Waiting("Replicating", message, polling(ctx, version), ready), _fields(seen))
     mend = plan.repair(statuses, seen.home)
-    if mend.failed:
-        return await _repair(ctx, seen, mend)
     differs = plan.differences(version, owner, existing)
+    # A region that was given up must not keep a person from changing the others.
+    if mend.failed and (mend.remove or mend.again or not differs):
+        return await _repair(ctx, seen, mend)
     if seen.state == "Failed":
-        failure = await scope.gallery.arm.failure(resource_id)
-        if failure is not None and not failure.retryable:
-            raise Halt(from_azure(failure), **_fields(seen))
+        if not mend.failed:
+            await stop_if_hopeless(ctx, version, scope.gallery.arm, resource_id, _fields(seen))
         differs.append("provisioningState")
     if differs:
         return await _update(ctx, seen, differs)

@@ -47,7 +47,7 @@ class EventRecorder:
         body: dict[str, Any] = {
             "metadata": {
                 "namespace": resource.metadata.namespace,
-                "name": f"{resource.metadata.name[:200]}.{resource.metadata.uid[:8]}.{digest}",
+                "name": f"{resource.metadata.name[:200].rstrip('-.')}.{resource.metadata.uid[:8]}.{digest}",
             },
             "involvedObject": {
                 "apiVersion": f"{GROUP}/{VERSION}",
