@@ -173,7 +173,7 @@ def status(instance: Instance, options: argparse.Namespace) -> int:
 
 def run_kubectl(instance: Instance, *arguments: str) -> str:
     """Output of kubectl for this cluster."""
-    argv = [tool("kubectl"), "--kubeconfig", instance.kubeconfig, *arguments]
+    argv: list[str | Path] = [tool("kubectl"), "--kubeconfig", instance.kubeconfig, *arguments]
     return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False).stdout
 
 

@@ -119,7 +119,7 @@ def apiserver(instance: Instance, binary: Path, ports: Ports) -> Program:
         "etcd-cafile": keys / "ca.crt",
         "etcd-certfile": keys / "etcd-client.crt",
         "etcd-keyfile": keys / "etcd-client.key",
-        "bind-address": "0.0.0.0" if ports.host != "127.0.0.1" else ports.host,  # noqa: S104  inside the node
+        "bind-address": "0.0.0.0" if ports.host != "127.0.0.1" else ports.host,
         "secure-port": ports.api,
         "advertise-address": ports.host,
         # The default endpoint reconciler refuses a loopback address, and a control plane alone has no other.

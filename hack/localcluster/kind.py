@@ -39,7 +39,17 @@ def up(instance: Instance) -> None:
     if not exists(instance):
         say("making a cluster with kind...")
         private = instance.state / "kind.kubeconfig"
-        create = [kind, "create", "cluster", "--name", instance.name, "--kubeconfig", private, "--wait", "180s"]
+        create: list[str | Path] = [
+            kind,
+            "create",
+            "cluster",
+            "--name",
+            instance.name,
+            "--kubeconfig",
+            private,
+            "--wait",
+            "180s",
+        ]
         # kind's own progress is worth seeing.
         if subprocess.run(create, stdout=subprocess.DEVNULL, check=False).returncode != 0:
             raise ClusterError("kind could not make a cluster; its message is above")

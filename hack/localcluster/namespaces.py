@@ -83,7 +83,7 @@ def enter(plan: NodePlan) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", *, flags: int = 0, options: str = "") -> None:
-    """mount(2).
+    """Mounts something: the system call of this name.
 
     Raises:
         OSError: the kernel refused; names the target.

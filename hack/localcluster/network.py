@@ -25,6 +25,15 @@ class Link:
 
     network: ipaddress.IPv4Network
 
+    @classmethod
+    def of(cls, text: str) -> Link:
+        """The link over a network given as text.
+
+        Raises:
+            ValueError: it is not a network.
+        """
+        return cls(ipaddress.IPv4Network(text))
+
     @property
     def host(self) -> str:
         return str(self.network[1])

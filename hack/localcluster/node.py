@@ -177,7 +177,7 @@ def inside(record: Record, *namespaces: str) -> list[str]:
 def saved_link(instance: Instance) -> network.Link | None:
     """The link the node had or has."""
     try:
-        return network.Link(network.ipaddress.IPv4Network((instance.conf / "link").read_text().strip()))
+        return network.Link.of((instance.conf / "link").read_text().strip())
     except (FileNotFoundError, ValueError):
         return None
 
@@ -277,7 +277,7 @@ def kernel() -> tuple[int, int]:
 
 
 def snapshotter(instance: Instance) -> str:
-    """containerd's snapshotter: overlayfs cannot lie on an overlay, as inside most containers."""
+    """Chooses containerd's snapshotter: overlayfs cannot lie on an overlay, as inside most containers."""
     done = subprocess.run(
         ["stat", "--file-system", "--format=%T", str(instance.state)], capture_output=True, text=True, check=False
     )

@@ -13,7 +13,7 @@ PAUSE_IMAGE = "localhost/pause:dev"
 
 
 def containerd(instance: Instance, *, cni_plugins: Path, snapshotter: str, restrict_oom: bool) -> str:
-    """containerd's configuration, in a form that 1.6 to 2.x read.
+    """Makes containerd's configuration, in a form that 1.6 to 2.x read.
 
     Args:
         instance: the cluster.
@@ -109,6 +109,9 @@ def kube_proxy(kubeconfig: Path, *, nftables: bool) -> str:
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "oomScoreAdj": 0,
+        # A second by default, in which a new service cannot be reached.
+        "nftables": {"minSyncPeriod": "50ms"},
+        "iptables": {"minSyncPeriod": "50ms"},
         "conntrack": {
             "maxPerCore": 0,
             "min": 0,

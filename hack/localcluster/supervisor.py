@@ -86,7 +86,7 @@ class Running:
         """Seconds before the next start: short, and longer for one that keeps failing quickly."""
         if now - self.started > 60:
             return 0.5
-        return min(0.5 * 2 ** min(self.restarts, 5), 10.0)
+        return min(0.5 * 2.0 ** min(self.restarts, 5), 10.0)
 
 
 class Supervisor:
@@ -132,7 +132,7 @@ class Supervisor:
                 stderr=stream,
                 env=os.environ | one.program.env,
                 start_new_session=True,
-                preexec_fn=_in_child,  # the supervisor has one thread
+                preexec_fn=_in_child,  # noqa: PLW1509  the supervisor has one thread
             )
         one.started = time.monotonic()
         self._write_status()
