@@ -134,7 +134,7 @@ def root_driver(guest: Guest) -> Outcome:
     "KRN019",
     "the initramfs of the default kernel exists and can be read",
     levels=EE,
-    source="derived",
+    source="derived: the boot loader loads it beside the kernel",
     remedy={
         "": "Make it anew: dracut -f --kver VERSION",
         "debian": "update-initramfs -c -k VERSION; update-grub",

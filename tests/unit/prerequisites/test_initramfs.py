@@ -1,0 +1,118 @@
+"""Archives of the initramfs: every compression, several in a row, damaged and hostile ones."""
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.prerequisites.machine import cpio, modules
+
+from gallery_operator.prerequisites.facts import initramfs
+from gallery_operator.prerequisites.facts.kernel import module_of
+from gallery_operator.prerequisites.readers.base import UnreadableError
+
+MAIN = cpio(["init", *modules("hv_vmbus")])
+EARLY = cpio(["kernel/x86/microcode/AuthenticAMD.bin"])
+
+CODECS: dict[str, Callable[[bytes], bytes]] = {
+    "none": lambda data: data,
+    "gzip": lambda data: gzip.compress(data, mtime=0),
+    "xz": lambda data: lzma.compress(data, check=lzma.CHECK_CRC32),
+    "lzma": lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE),
+    "bzip2": bz2.compress,
+    "zstd": zstandard.compress,
+}
+
+
+def names(data: bytes) -> set[str]:
+    return initramfs.names(lambda length, offset: data[offset : offset + length], len(data))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_codecs(codec: str) -> None:
+    data = CODECS[codec](MAIN)
+    assert names(data) == {"init", modules("hv_vmbus")[0]}
+    assert names(EARLY + bytes(400) + data) == {"kernel/x86/microcode/AuthenticAMD.bin", *names(data)}
+    # Padding to the sector, as boot loaders and image tools leave it
+    assert names(data + bytes(512)) == names(data)
+
+
+@pytest.mark.parametrize("first", CODECS)
+@pytest.mark.parametrize("second", CODECS)
+def test_two_archives_in_a_row(first: str, second: str) -> None:
+    data = CODECS[first](cpio(["a"])) + CODECS[second](cpio(["b"]))
+    assert names(data) == {"a", "b"}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_an_archive_that_was_cut_off(codec: str) -> None:
+    data = CODECS[codec](cpio([f"file-{number}" for number in range(500)]))
+    with pytest.raises(UnreadableError):
+        names(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\x02\x21\x4c\x18" + bytes(100), "lz4"),
+        (b"\x89\x4c\x5a\x4f" + bytes(100), "lzo"),
+        (b"#!/bin/sh\n", "unknown bytes"),
+        (b"", "empty"),
+        (bytes(4096), "empty"),
+        (gzip.compress(b"hello", mtime=0), "no cpio"),
+        (cpio(["a"], trailer=False), "middle"),
+        (cpio(["a"], trailer=False) + b"x" * 200, "no cpio header"),
+        (MAIN[:54] + b"zzzzzzzz" + MAIN[62:], "damaged"),
+        (MAIN[:94] + b"ffffffff" + MAIN[102:], "too long"),
+    ],
+)
+def test_what_is_no_initramfs(data: bytes, says: str) -> None:
+    with pytest.raises(UnreadableError, match=says):
+        names(data)
+
+
+@pytest.mark.parametrize("codec", [each for each in CODECS if each != "none"])
+def test_a_bomb_is_bounded(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initramfs, "MAX_UNPACKED_BYTES", 8 << 20)
+    # One file of 64 MiB zeros, which packs to some kilobytes
+    header = MAIN[:54] + b"%08x" % (64 << 20) + MAIN[62:116]
+    with pytest.raises(UnreadableError, match="more than 8 MiB"):
+        names(CODECS[codec](header + bytes(64 << 20)))
+
+
+def test_too_many_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initramfs, "_MAX_ENTRIES", 10)
+    with pytest.raises(UnreadableError, match="entries"):
+        names(cpio(str(number) for number in range(20)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(codec=st.sampled_from(sorted(CODECS)), at=st.integers(0, 400), noise=st.binary(min_size=1, max_size=8))
+def test_corruption_ends_in_names_or_unreadable(codec: str, at: int, noise: bytes) -> None:
+    data = bytearray(CODECS[codec](MAIN))
+    at %= len(data)
+    data[at : at + len(noise)] = noise
+    try:
+        found = names(bytes(data))
+    except UnreadableError:
+        return
+    assert len(found) < 10
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/hv_vmbus.ko", "hv_vmbus"),
+        ("hid-hyperv.ko.xz", "hid_hyperv"),
+        ("x/ext4.ko.zst", "ext4"),
+        ("x/udf.ko.gz", "udf"),
+        ("x/notes.txt", None),
+        ("x/ko", None),
+    ],
+)
+def test_names_of_modules(path: str, name: str | None) -> None:
+    assert module_of(path) == name
