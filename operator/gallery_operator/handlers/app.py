@@ -183,7 +183,7 @@ async def _resync(
         except KubeError as error:
             _log.warning("resync: %s", error)
             delay = min(30.0 if listed.is_set() else 2.0, options.resync_seconds)
-        except Exception:
+        except Exception:  # noqa: BLE001
             # This task must not end: without it nothing missed is ever found.
             _log.exception("resync")
             delay = min(30.0, options.resync_seconds)

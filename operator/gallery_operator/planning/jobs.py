@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from gallery_operator.api import GROUP, VERSION, VhdImport
+from gallery_operator.api.meta import RECONCILE_ANNOTATION
 from gallery_operator.contract import CONFIG_VARIABLE, ExitCode, Report, parse_report
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
@@ -16,6 +17,9 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "gallery-operator"
 IMPORT_LABEL = f"{GROUP}/vhdimport"
 EXPIRY_ANNOTATION = f"{GROUP}/expires-at"
+"""On the Secret with the target's URL: when its SAS ends."""
+ASKED_ANNOTATION = f"{GROUP}/asked"
+"""On a Job: what the import's annotation that asks for another try said when the Job was made."""
 PORT = 8080
 
 _USER = 65532
@@ -207,8 +211,10 @@ def job(
         pod["tolerations"] = list(spec.job.tolerations)
     if spec.job.affinity:
         pod["affinity"] = spec.job.affinity
+    metadata = _metadata(vhd_import, name, component)
+    metadata["annotations"] = {ASKED_ANNOTATION: vhd_import.metadata.annotations.get(RECONCILE_ANNOTATION, "")}
     return {
-        "metadata": _metadata(vhd_import, name, component),
+        "metadata": metadata,
         "spec": {
             "backoffLimit": spec.job.retries,
             "activeDeadlineSeconds": _DEADLINE_SECONDS,
@@ -258,6 +264,7 @@ class JobState:
         pod_ip: Address of the running pod, or None.
         started_at: When the Job started, as the API server wrote it, or None.
         finished_at: When it failed, or None.
+        asked: What the import's annotation that asks for another try said when the Job was made.
     """
 
     phase: JobPhase
@@ -267,6 +274,7 @@ class JobState:
     pod_ip: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    asked: str = ""
 
 
 def observe(body: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -> JobState:
@@ -274,10 +282,13 @@ def observe(body: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -
 
     Args:
         body: The Job, or None.
-        pods: Its pods.
+        pods: Pods that carry its name; those of a predecessor of the same name may still be among them.
     """
     if body is None:
         return JobState(JobPhase.ABSENT)
+    uid = body["metadata"].get("uid")
+    pods = [pod for pod in pods if any(each.get("uid") == uid for each in pod["metadata"].get("ownerReferences") or ())]
+    asked = (body["metadata"].get("annotations") or {}).get(ASKED_ANNOTATION, "")
     status = body.get("status") or {}
     finished = {each["type"] for each in status.get("conditions") or [] if each.get("status") == "True"}
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
@@ -295,7 +306,8 @@ def observe(body: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -
             if each.get("type") in ("Failed", "FailureTarget")
         ]
         finished_at = ended[0] if ended else None
-        return JobState(JobPhase.FAILED, report, _failure(body, newest_first), attempts, None, started, finished_at)
+        problem = _failure(body, newest_first)
+        return JobState(JobPhase.FAILED, report, problem, attempts, None, started, finished_at, asked)
     running = next((pod for pod in newest_first if (pod.get("status") or {}).get("phase") == "Running"), None)
     if running is not None:
         return JobState(JobPhase.RUNNING, report, "", attempts, running["status"].get("podIP"), started)

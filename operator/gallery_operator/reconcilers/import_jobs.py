@@ -1,6 +1,6 @@
 """The Jobs of an import: made when missing, read when there, judged when ended."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from gallery_operator import metrics
 from gallery_operator.api import VhdImport
 from gallery_operator.api.meta import RECONCILE_ANNOTATION
-from gallery_operator.contract import FailureCode, PrepareConfig, PvcSource, UploadConfig, UrlSource
+from gallery_operator.contract import FailureCode, PrepareConfig, PvcSource, Report, UploadConfig, UrlSource
 from gallery_operator.contract.config import PrerequisitesConfig
 from gallery_operator.kube import KubeError, KubeReason
 from gallery_operator.planning import jobs
@@ -52,21 +52,31 @@ _MENDED_BY_TIME = frozenset(
         FailureCode.INTERNAL,
     }
 )
+_NEEDS_PREPARING = frozenset({FailureCode.SOURCE_CHANGED, FailureCode.VERIFICATION_FAILED})
 _PAUSE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class JobRef:
-    """A Job of an import and what it needs."""
+    """A Job of an import and what it needs.
+
+    Attributes:
+        component: Which step.
+        name: Name of the Job; other settings of pod or scratch claim give another one.
+        config: Its configuration.
+        fingerprint: Of the configuration alone: what a finished Job need not be repeated for.
+    """
 
     component: Component
     name: str
     config: PrepareConfig | UploadConfig
+    fingerprint: str
 
 
 def scratch_name(vhd_import: VhdImport) -> str:
-    """Return the name of the scratch claim."""
-    return child_name(vhd_import.metadata.name, "scratch", fingerprint(vhd_import.metadata.uid))
+    """Return the name of the scratch claim; another size or class gives another claim, as few can be resized."""
+    scratch = vhd_import.spec.scratch.model_dump(mode="json")
+    return child_name(vhd_import.metadata.name, "scratch", fingerprint(vhd_import.metadata.uid, scratch))
 
 
 def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobRef:
@@ -99,7 +109,7 @@ def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobR
             ignore=spec.prerequisites.ignore,
         ),
     )
-    return JobRef("prepare", _job_name(vhd_import, "prepare", config), config)
+    return _job_ref(vhd_import, "prepare", config)
 
 
 def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata: dict[str, str]) -> JobRef:
@@ -124,14 +134,15 @@ def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata
         api_version=ctx.settings.worker.storage_api_version,
         ca_bundle="/etc/worker/target/ca.crt" if ctx.settings.worker.ca_pem is not None else None,
     )
-    return JobRef("upload", _job_name(vhd_import, "upload", config), config)
+    return _job_ref(vhd_import, "upload", config)
 
 
-def _job_name(vhd_import: VhdImport, component: Component, config: PrepareConfig | UploadConfig) -> str:
-    # The annotation is the user's way to say "try again": another value, another Job.
-    asked = vhd_import.metadata.annotations.get(RECONCILE_ANNOTATION)
-    digest = fingerprint(vhd_import.metadata.uid, config.model_dump(mode="json"), *([asked] if asked else []))
-    return child_name(vhd_import.metadata.name, component, digest)
+def _job_ref(vhd_import: VhdImport, component: Component, config: PrepareConfig | UploadConfig) -> JobRef:
+    settings = fingerprint(vhd_import.metadata.uid, config.model_dump(mode="json"))
+    # A bigger scratch claim or more memory is what a failure's message advises: then it must run again.
+    pod = vhd_import.spec.job.model_dump(mode="json")
+    name = child_name(vhd_import.metadata.name, component, fingerprint(settings, pod, scratch_name(vhd_import)))
+    return JobRef(component, name, config, settings)
 
 
 async def check_sources(ctx: Context, vhd_import: VhdImport) -> None:
@@ -201,19 +212,52 @@ async def observe(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> JobState:
         raise Halt(
             Stalled("NameTaken", f"Job {namespace}/{ref.name} exists and was not made for this import: delete it.")
         )
+    if body["metadata"].get("deletionTimestamp"):
+        raise Halt(Waiting("Replacing", f"Waiting until the pods of Job {namespace}/{ref.name} have ended.", 1.0))
     pods = await ctx.kube.list("Pod", namespace, f"batch.kubernetes.io/job-name={ref.name}")
     return jobs.observe(body, pods)
 
 
 async def start(ctx: Context, vhd_import: VhdImport, ref: JobRef, scratch: str, target: str | None) -> None:
-    """Create a Job, after removing those of an older configuration of the same step."""
-    namespace = vhd_import.metadata.namespace
-    selector = f"{jobs.MANAGED_BY_LABEL}={jobs.MANAGED_BY},{jobs.COMPONENT_LABEL}={ref.component}"
-    for old in await ctx.kube.list("Job", namespace, selector):
-        if jobs.is_owned(old, vhd_import) and old["metadata"]["name"] != ref.name:
-            await ctx.kube.delete("Job", namespace, old["metadata"]["name"])
+    """Create a Job, after removing those it takes the place of.
+
+    Raises:
+        Halt: A pod of theirs is still there, and would write to what this one reads.
+    """
+    before = [each for each in await owned_jobs(ctx, vhd_import) if each["metadata"]["name"] != ref.name]
+    if ref.component == "upload":
+        # The finished prepare Job stays, it has the log of the checks.
+        before = [each for each in before if each["metadata"]["labels"].get(jobs.COMPONENT_LABEL) == "upload"]
+    if before:
+        await remove_jobs(ctx, before)
+        raise Halt(Waiting("Replacing", "Ending the Job of earlier settings.", 1.0))
     body = jobs.job(vhd_import, ref.name, ref.component, ref.config, scratch, target, ctx.settings.worker)
     await _create(ctx, "Job", body)
+
+
+async def owned_jobs(ctx: Context, vhd_import: VhdImport) -> list[dict[str, Any]]:
+    """Return all Jobs of an import."""
+    selector = f"{jobs.MANAGED_BY_LABEL}={jobs.MANAGED_BY}"
+    found = await ctx.kube.list("Job", vhd_import.metadata.namespace, selector)
+    return [each for each in found if jobs.is_owned(each, vhd_import)]
+
+
+async def remove_jobs(ctx: Context, bodies: Iterable[Mapping[str, Any]]) -> None:
+    """Delete Jobs; they are there until their pods are gone."""
+    for body in bodies:
+        meta = body["metadata"]
+        if not meta.get("deletionTimestamp"):
+            await ctx.kube.delete("Job", meta["namespace"], meta["name"], uid=meta["uid"], foreground=True)
+
+
+async def remove_scratch(ctx: Context, vhd_import: VhdImport, keep: str | None = None) -> None:
+    """Delete the scratch claims of an import but one."""
+    namespace = vhd_import.metadata.namespace
+    selector = f"{jobs.MANAGED_BY_LABEL}={jobs.MANAGED_BY},{jobs.COMPONENT_LABEL}=scratch"
+    for claim in await ctx.kube.list("PersistentVolumeClaim", namespace, selector):
+        meta = claim["metadata"]
+        if jobs.is_owned(claim, vhd_import) and meta["name"] != keep and not meta.get("deletionTimestamp"):
+            await ctx.kube.delete("PersistentVolumeClaim", namespace, meta["name"])
 
 
 async def _create(ctx: Context, kind: str, body: Mapping[str, Any]) -> None:
@@ -245,19 +289,32 @@ async def failed(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobSta
     """
     report = state.report
     fields: dict[str, Any] = {"phase": "Failed", "progress": None, "attempts": state.attempts, "nextRetryTime": None}
+    mended_by_time = report is None or report.succeeded or report.code is None or report.code in _MENDED_BY_TIME
     if report is None or report.succeeded or report.code is None:
         code, text = "WorkerFailed", f"The {ref.component} Job failed: {state.problem}"
     else:
         code = report.code.value
         step = _NEXT_STEPS.get(report.code, "See the log of the Job's pod.")
         text = f"{report.message.rstrip('.')}. {step}"
-    if state.finished_at is not None and (report is None or report.code in _MENDED_BY_TIME):
+    if vhd_import.status.phase != "Failed":  # once a Job, not at every look
+        metrics.IMPORT_FAILURES.labels(job=ref.component, code=code).inc()
+    if vhd_import.metadata.annotations.get(RECONCILE_ANNOTATION, "") != state.asked:
+        return await _again(ctx, vhd_import, ref, report, f"{text} Trying again, as asked.", fields)
+    if state.finished_at is not None and mended_by_time:
         again = datetime.fromisoformat(state.finished_at) + timedelta(seconds=_PAUSE_SECONDS)
         left = (again - ctx.now()).total_seconds()
         if left <= 0:
-            metrics.IMPORT_FAILURES.labels(job=ref.component, code=code).inc()
-            await ctx.kube.delete("Job", vhd_import.metadata.namespace, ref.name)
-            return Halt(Waiting("Retrying", f"{text} Trying again.", 2.0), **fields)
+            return await _again(ctx, vhd_import, ref, report, f"{text} Trying again.", fields)
         fields["nextRetryTime"] = timestamp(again)
         return Halt(Waiting(code, f"{text} The next try is at {timestamp(again)}.", left + 1.0), **fields)
     return Halt(Stalled(code, text), **fields)
+
+
+async def _again(
+    ctx: Context, vhd_import: VhdImport, ref: JobRef, report: Report | None, message: str, fields: dict[str, Any]
+) -> Halt:
+    stale = [each for each in await owned_jobs(ctx, vhd_import) if each["metadata"]["name"] == ref.name]
+    if report is not None and report.code in _NEEDS_PREPARING:
+        fields["prepared"] = None
+    await remove_jobs(ctx, stale)
+    return Halt(Waiting("Retrying", message, 1.0), **fields)

@@ -56,7 +56,8 @@ async def import_scope(ctx: Context, vhd_import: VhdImport) -> ImportScope:
     definition: DefinitionScope | None = None
     if spec.definition_ref is not None:
         name = spec.definition_ref.name
-        need_ready = not vhd_import.status.uploaded
+        # What is under way does not stop because the definition's tags are just being changed.
+        need_ready = vhd_import.status.phase in (None, "Pending")
         definition = await definition_of(ctx, vhd_import.metadata.namespace, name, need_ready=need_ready)
     guest = guest_profile(vhd_import, definition)
     who = (

@@ -32,15 +32,16 @@ def blob_metadata(vhd_import: VhdImport) -> dict[str, str]:
     return {_OWNER_METADATA: vhd_import.metadata.uid}
 
 
-async def ensure_target(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> ImportTarget:
-    """Make the target if it is missing; returns where it is.
+async def ensure_target(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target: ImportTarget) -> None:
+    """Make the target if it is missing.
 
     Raises:
         Halt: It exists and is not ours, or is not ready to be written.
     """
-    if scope.target.type == "PageBlob":
-        return await _blob(ctx, vhd_import, scope)
-    return await _disk(ctx, vhd_import, scope)
+    if target.blob_url is not None:
+        await _blob(ctx, vhd_import, scope, target)
+    else:
+        await _disk(ctx, vhd_import, scope)
 
 
 async def located(vhd_import: VhdImport, scope: ImportScope) -> ImportTarget:
@@ -53,8 +54,7 @@ async def located(vhd_import: VhdImport, scope: ImportScope) -> ImportTarget:
     return scope.target.model_copy(update={"blob_url": f"{endpoint}/{destination.page_blob.container}/{name}"})
 
 
-async def _blob(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> ImportTarget:
-    target = await located(vhd_import, scope)
+async def _blob(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target: ImportTarget) -> None:
     existing = await ctx.azure.blobs(scope.credential, scope.target.resource_id).properties(str(target.blob_url))
     if existing is not None and existing.metadata.get(_OWNER_METADATA) != vhd_import.metadata.uid:
         raise Halt(
@@ -64,10 +64,9 @@ async def _blob(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Impo
                 "blobName, or delete it.",
             )
         )
-    return target
 
 
-async def _disk(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> ImportTarget:
+async def _disk(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> None:
     existing = await scope.arm.get(scope.target.resource_id)
     disk = vhd_import.status.disk
     if existing is None:
@@ -88,7 +87,6 @@ async def _disk(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Impo
             Waiting("RecreatingDisk", "Removing the disk of an earlier try.", ctx.settings.poll_seconds),
             phase="Uploading",
         )
-    return scope.target
 
 
 def _disk_body(ctx: Context, vhd_import: VhdImport, scope: ImportScope, virtual_size: int) -> dict[str, Any]:

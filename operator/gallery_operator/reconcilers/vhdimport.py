@@ -34,7 +34,7 @@ async def reconcile(ctx: Context, vhd_import: VhdImport) -> Report:
     prepare = import_jobs.prepare_job(ctx, vhd_import, scope)
     if vhd_import.status.uploaded:
         return await _settled(ctx, vhd_import, scope)
-    if vhd_import.status.prepared != prepare.name:
+    if vhd_import.status.prepared != prepare.fingerprint:
         return await _prepare(ctx, vhd_import, prepare)
     return await _upload(ctx, vhd_import, scope)
 
@@ -44,7 +44,7 @@ async def finalize(ctx: Context, vhd_import: VhdImport) -> Report:
     await _wait_for_versions(ctx, vhd_import)
     namespace = vhd_import.metadata.namespace
     await _stop_workers(ctx, vhd_import)
-    await ctx.kube.delete("PersistentVolumeClaim", namespace, import_jobs.scratch_name(vhd_import))
+    await import_jobs.remove_scratch(ctx, vhd_import)
     await ctx.kube.delete("Secret", namespace, import_targets.secret_name(vhd_import))
     target = vhd_import.status.target
     if target is None:
@@ -63,12 +63,8 @@ async def _stop_workers(ctx: Context, vhd_import: VhdImport) -> None:
     Raises:
         Halt: A pod is still there.
     """
-    namespace = vhd_import.metadata.namespace
-    found = await ctx.kube.list("Job", namespace, f"{jobs.MANAGED_BY_LABEL}={jobs.MANAGED_BY}")
-    mine = [each for each in found if jobs.is_owned(each, vhd_import)]
-    for job in mine:
-        if not job["metadata"].get("deletionTimestamp"):
-            await ctx.kube.delete("Job", namespace, job["metadata"]["name"], foreground=True)
+    mine = await import_jobs.owned_jobs(ctx, vhd_import)
+    await import_jobs.remove_jobs(ctx, mine)
     if mine:
         raise Halt(Waiting("Deleting", "Ending the import's Jobs.", 1.0), phase="Deleting")
 
@@ -79,9 +75,17 @@ async def _prepare(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> Report:
         case JobPhase.ABSENT:
             await import_jobs.check_sources(ctx, vhd_import)
             scratch = await import_jobs.ensure_scratch(ctx, vhd_import)
+            await import_jobs.remove_scratch(ctx, vhd_import, keep=scratch)
             await import_jobs.start(ctx, vhd_import, ref, scratch, None)
             event = ("Normal", "Preparing", "Fetching, converting and checking the disk.")
-            fields = {"phase": "Preparing", "progress": None, "disk": None, "prerequisites": None, "uploaded": None}
+            fields: dict[str, Any] = {
+                "phase": "Preparing",
+                "progress": None,
+                "disk": None,
+                "prerequisites": None,
+                "prepared": None,
+                "nextRetryTime": None,
+            }
             return Report(Waiting("Preparing", "Starting the prepare Job.", 2.0), fields, (event,))
         case JobPhase.PENDING | JobPhase.RUNNING:
             raise await import_jobs.running(ctx, state, "Preparing", "The prepare Job is running.")
@@ -102,7 +106,13 @@ def _checked(ref: JobRef, state: JobState) -> Report:
     if report.prerequisites is not None:
         for finding in report.prerequisites.findings:
             metrics.PREREQUISITE_FINDINGS.labels(check=finding.id, severity=finding.severity).inc()
-    fields = {"phase": "Checked", "prepared": ref.name, "progress": None, "attempts": state.attempts, **_told(report)}
+    fields = {
+        "phase": "Checked",
+        "prepared": ref.fingerprint,
+        "progress": None,
+        "attempts": state.attempts,
+        **_told(report),
+    }
     checks = fields["prerequisites"]["summary"] if "prerequisites" in fields else "none"
     event = ("Normal", "Checked", f"{human(report.disk.virtual_size)} disk ({report.disk.format}); checks: {checks}.")
     return Report(Waiting("Checked", "The disk is prepared and checked.", 0.0), fields, (event,))
@@ -126,15 +136,17 @@ async def _upload(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Re
     state = await import_jobs.observe(ctx, vhd_import, ref)
     match state.phase:
         case JobPhase.ABSENT:
-            target = await import_targets.ensure_target(ctx, vhd_import, scope)
+            target = await import_targets.located(vhd_import, scope)
             if vhd_import.status.target != target:
-                # Written before anything secret or slow is made, so that a deletion finds it.
+                # Written before it is made, so that a deletion finds it.
                 raise Halt(Waiting("Uploading", "Opening the target.", 0.0), phase="Uploading", target=target.to_wire())
+            await import_targets.ensure_target(ctx, vhd_import, scope, target)
             scratch = await _scratch_or_again(ctx, vhd_import)
             secret = await import_targets.ensure_secret(ctx, vhd_import, scope, target)
             await import_jobs.start(ctx, vhd_import, ref, scratch, secret)
             event = ("Normal", "Uploading", f"Uploading to {target.blob_url or target.resource_id}.")
-            return Report(Waiting("Uploading", "Starting the upload Job.", 2.0), {"phase": "Uploading"}, (event,))
+            started = {"phase": "Uploading", "nextRetryTime": None}
+            return Report(Waiting("Uploading", "Starting the upload Job.", 2.0), started, (event,))
         case JobPhase.PENDING | JobPhase.RUNNING:
             target = await import_targets.located(vhd_import, scope)
             await import_targets.ensure_secret(ctx, vhd_import, scope, target)
@@ -149,7 +161,7 @@ async def _scratch_or_again(ctx: Context, vhd_import: VhdImport) -> str:
     """Return the scratch claim; if it was lost after the checks, the disk is prepared again."""
     name = import_jobs.scratch_name(vhd_import)
     if await ctx.kube.get("PersistentVolumeClaim", vhd_import.metadata.namespace, name) is None:
-        await _forget_prepared(ctx, vhd_import)
+        await import_jobs.remove_jobs(ctx, await import_jobs.owned_jobs(ctx, vhd_import))
         raise Halt(
             Waiting("ScratchLost", "The scratch claim is gone; preparing the disk again.", 1.0),
             phase="Pending",
@@ -160,17 +172,14 @@ async def _scratch_or_again(ctx: Context, vhd_import: VhdImport) -> str:
     return name
 
 
-async def _forget_prepared(ctx: Context, vhd_import: VhdImport) -> None:
-    if vhd_import.status.prepared is not None:
-        await ctx.kube.delete("Job", vhd_import.metadata.namespace, vhd_import.status.prepared)
-
-
 async def _uploaded(ctx: Context, vhd_import: VhdImport, scope: ImportScope, state: JobState) -> Report:
     target = await import_targets.located(vhd_import, scope)
     await import_targets.close(ctx, vhd_import, scope, target)
-    await ctx.kube.delete("PersistentVolumeClaim", vhd_import.metadata.namespace, import_jobs.scratch_name(vhd_import))
-    sent = state.report.upload.sent_bytes if state.report is not None and state.report.upload is not None else 0
-    skipped = state.report.upload.skipped_bytes if state.report is not None and state.report.upload is not None else 0
+    await import_jobs.remove_scratch(ctx, vhd_import)
+    facts = state.report.upload if state.report is not None else None
+    # What earlier pods sent was found in the target and counts as sent, too.
+    sent = facts.sent_bytes + facts.resumed_bytes if facts is not None else 0
+    skipped = facts.skipped_bytes if facts is not None else 0
     metrics.IMPORT_BYTES_UPLOADED.inc(sent)
     metrics.IMPORT_BYTES_SKIPPED.inc(skipped)
     fields = {
@@ -201,7 +210,7 @@ async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> R
                 Done("The disk is in its image version.", "Released"), {"stagingReleased": True, "phase": "Succeeded"}
             )
         # Removed behind our back: brought again from the start.
-        await _forget_prepared(ctx, vhd_import)
+        await import_jobs.remove_jobs(ctx, await import_jobs.owned_jobs(ctx, vhd_import))
         metrics.DRIFT_CORRECTIONS.labels(kind="VhdImport").inc()
         again = {"phase": "Pending", "uploaded": None, "prepared": None, "progress": None, "target": None}
         event = ("Warning", "TargetMissing", "The disk is gone from Azure; importing it again.")
