@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.apiserver import ROOT, ApiServer
 
 from gallery_operator.api import KINDS
-from tests.support.apiserver import ROOT, ApiServer
 
 FOLDER = ROOT / "docs/examples"
 EXAMPLES = [
