@@ -26,8 +26,6 @@ COMPLETE = "complete"
 
 _LEASE_SECONDS = 60
 _RENEW_SECONDS = 20.0
-_LEASE_WAIT_SECONDS = 90.0
-_LEASE_POLL_SECONDS = 5.0
 
 
 class Lease:
@@ -39,12 +37,10 @@ class Lease:
     Args:
         target: The blob.
         sha256: Digest of what is written, hex.
-        wait_seconds: How long to wait for somebody else's lease to run out.
     """
 
-    def __init__(self, target: Target, sha256: str, wait_seconds: float = _LEASE_WAIT_SECONDS) -> None:
+    def __init__(self, target: Target, sha256: str) -> None:
         self._target = target
-        self._wait = wait_seconds
         digest = hashlib.sha256(f"{target.name} {sha256}".encode()).digest()
         self._id = str(uuid.UUID(bytes=digest[:16], version=5))
         self._ended = threading.Event()
@@ -59,7 +55,7 @@ class Lease:
         Raises:
             WorkerError: ``TargetConflict``: somebody else keeps writing.
         """
-        until = time.monotonic() + self._wait
+        until = time.monotonic() + self._target.policy.lease_seconds
         while True:
             try:
                 self._take()
@@ -74,7 +70,7 @@ class Lease:
                     message = f"Somebody else holds a lease on {self._target.name}; let it end first."
                     raise WorkerError(FailureCode.TARGET_CONFLICT, message, retry=True) from None
                 log.info("waiting for the lease that somebody else holds on the blob")
-            if self._target.stopping.wait(_LEASE_POLL_SECONDS):
+            if self._target.stopping.wait(self._target.policy.lease_poll_seconds):
                 raise Stopping
         self.id = self._id
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -144,7 +140,6 @@ def open_blob(target: Target, size: int, sha256: str, metadata: Mapping[str, str
                 lambda client: client.create_page_blob(
                     size,
                     metadata=_metadata(metadata, sha256, UPLOADING),
-                    etag="*",
                     match_condition=MatchConditions.IfMissing,
                 ),
             )

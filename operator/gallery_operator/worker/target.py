@@ -41,6 +41,8 @@ class TargetPolicy:
         poll_seconds: How often to look for it.
         renewals: How often in all.
         timeout: Seconds to wait for a connection or an answer.
+        lease_seconds: How long to wait for somebody else's lease on the blob to run out.
+        lease_poll_seconds: How often to try.
     """
 
     backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, most=30.0, tries=10, patience=120.0))
@@ -48,6 +50,8 @@ class TargetPolicy:
     poll_seconds: float = 1.0
     renewals: int = 50
     timeout: float = 60.0
+    lease_seconds: float = 90.0
+    lease_poll_seconds: float = 5.0
 
 
 class Stopping(Exception):  # noqa: N818 - a request
@@ -81,7 +85,7 @@ class Target:
         self._tracker = tracker
         self._api_version = api_version
         self._ca_bundle = ca_bundle
-        self._policy = policy or TargetPolicy()
+        self.policy = policy or TargetPolicy()
         self._lock = threading.Lock()
         self._local = threading.local()
         self._generation = 0
@@ -139,7 +143,7 @@ class Target:
                 problem, retry_after = error, None
             failures += 1
             self._tracker.retried()
-            backoff = self._policy.backoff
+            backoff = self.policy.backoff
             if failures >= backoff.tries or (retry_after or 0) > backoff.patience:
                 message = f"{self.name} could not be reached ({what}, {failures} tries): {describe(problem)}"
                 raise WorkerError(FailureCode.TARGET_UNREACHABLE, message)
@@ -179,8 +183,8 @@ class Target:
                 options["api_version"] = self._api_version
             try:
                 client = BlobClient.from_blob_url(
-                    url, retry_total=0, permit_redirects=False, connection_timeout=self._policy.timeout,
-                    read_timeout=self._policy.timeout, **options,
+                    url, retry_total=0, permit_redirects=False, connection_timeout=self.policy.timeout,
+                    read_timeout=self.policy.timeout, **options,
                 )  # fmt: skip
             except ValueError as error:
                 message = f"The target cannot be used: {redact(error)}"
@@ -190,13 +194,13 @@ class Target:
 
     def _renew(self, generation: int, error: HttpResponseError) -> None:
         """Wait until the file holds another SAS than the refused one."""
-        until = time.monotonic() + self._policy.renewal_seconds
+        until = time.monotonic() + self.policy.renewal_seconds
         with self._lock:
             if self._generation != generation:
                 return  # Another thread has it already.
             log.warning("the SAS of the target is refused (%s), waiting for another one", describe(error))
             self._renewals += 1
-            while self._renewals <= self._policy.renewals:
+            while self._renewals <= self.policy.renewals:
                 url = self._read()
                 if url is not None and url != self._url:
                     self._url = url
@@ -205,7 +209,7 @@ class Target:
                     return
                 if time.monotonic() >= until:
                     break
-                if self.stopping.wait(self._policy.poll_seconds):
+                if self.stopping.wait(self.policy.poll_seconds):
                     raise Stopping
         message = f"{self.name} refuses the SAS: {describe(error)}. The operator issues another for the next attempt."
         raise WorkerError(FailureCode.TARGET_FORBIDDEN, message)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from tests.integration.worker.badserver import BadServer
-from tests.support.azure import azure, azure_stand  # noqa: F401
+from tests.integration.worker.blobproxy import BlobProxy
+from tests.integration.worker.stages import Stage
+from tests.support.azure import AzureStand, azure, azure_stand  # noqa: F401
 
 from gallery_operator.contract import PrepareConfig, PrerequisitesConfig, PvcSource, UrlSource
 
@@ -53,3 +55,16 @@ def pvc_config(folders: dict[str, str]) -> Callable[..., PrepareConfig]:
         return PrepareConfig(source=source, **{**values, **folders, **options}, port=0)
 
     return make
+
+
+@pytest.fixture
+def stage(
+    tmp_path: Path,
+    azure_stand: AzureStand,  # noqa: F811 - a fixture is both imported and asked for
+    pvc_config: Callable[..., PrepareConfig],
+) -> Iterator[Stage]:
+    proxy = BlobProxy(azure_stand.blob_url, azure_stand.ca_file)
+    made = Stage(tmp_path, azure_stand, proxy, pvc_config("disk", max_virtual_size=512 * MIB))
+    yield made
+    proxy.close()
+    made.close()
