@@ -168,8 +168,21 @@ build_runtime() {
     buildah_ bud --quiet --isolation chroot --pull-never --build-arg "BASE=$BASE" --target runtime \
       --file "$context/Containerfile" --tag "$runtime" "$context" >/dev/null \
       || die "could not build the runtime of $name; buildah's message is above"
+    remove_replaced "$runtime"
   fi
   sed -i -e "/^FROM runtime\$/,\$!d" -e "s|^FROM runtime\$|FROM $runtime|" "$context/Containerfile"
+}
+
+# Frees what a new runtime has replaced: the older ones of the same image, and layers without a name.
+remove_replaced() {
+  local current=$1 older
+  buildah_ images --format '{{.Name}}:{{.Tag}}' | while read -r older; do
+    if [ "${older%:*}" = "${current%:*}" ] && [ "$older" != "$current" ]; then
+      # One that a finished image still stands on stays until that image is replaced too.
+      buildah_ rmi "$older" >/dev/null 2>&1 || true
+    fi
+  done
+  buildah_ rmi --prune >/dev/null 2>&1 || true
 }
 
 # Leaves an image in the layout, unless it is there.

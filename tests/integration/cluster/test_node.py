@@ -201,7 +201,11 @@ def test_a_restricted_pod_has_volume_dns_service_logs_and_exec(running: Instance
     for host in ("web", "web.selftest", "web.selftest.svc.cluster.local"):
         assert execute("client", f"python3 -c '{fetch}' http://{host}/file").strip() == "hello"
     # A name outside of the cluster is denied at once, not after a timeout.
-    lookup = 'import socket,time;t=time.time()\ntry: socket.getaddrinfo("example.org",80)\nexcept OSError: print(time.time()-t)'
+    lookup = (
+        "import socket,time;t=time.time()\n"
+        'try: socket.getaddrinfo("example.org",80)\n'
+        "except OSError: print(time.time()-t)"
+    )
     assert float(execute("client", f"python3 -c '{lookup}'")) < 2
     # A pod reaches its own service.
     assert execute("web", f"python3 -c '{fetch}' http://web.selftest/file").strip() == "hello"
