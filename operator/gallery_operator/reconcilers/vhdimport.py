@@ -6,7 +6,6 @@ from gallery_operator import metrics
 from gallery_operator.api import ImageVersion, VhdImport
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.contract import Report as WorkerReport
-from gallery_operator.planning import jobs
 from gallery_operator.planning.jobs import JobPhase, JobState
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.progress import human, prerequisites_fields
