@@ -109,9 +109,7 @@ def leases(apiserver: ApiServer, user: str, namespace: str, name: str) -> set[st
 
 def install_rights(apiserver: ApiServer, tmp_path: Path, values: dict[str, Any]) -> str:
     """Apply the roles of a release; return the name of the operator's user."""
-    release = render(
-        tmp_path, values | {"crds": {"install": False}}, release=f"{RELEASE}-{tmp_path.name[-8:].strip('-_')}"
-    )
+    release = render(tmp_path, values)
     wanted = {"ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
     mine = Rendered(each for each in release if each["kind"] in wanted)
     done = kubectl(apiserver, "apply", "-f", "-", stdin=as_list(mine))
