@@ -13,6 +13,7 @@ from .compute.disks import Disks, Snapshots
 from .compute.galleries import Galleries
 from .compute.images import Images
 from .compute.versions import Versions
+from .consumers import Consumers
 from .engine import Engine
 from .entra import read_claims
 from .errors import ArmError
@@ -53,6 +54,7 @@ class Arm:
         """Know every resource type."""
         self.engine = engine
         self.groups = Groups(engine)
+        self.consumers = Consumers(engine)
         kinds: list[Kind] = [
             Galleries(engine),
             Definitions(engine),
@@ -176,8 +178,15 @@ class Arm:
         return kind
 
     def _location(self, method: str, call: Call, target: Target) -> Reply:
-        """Answer the poll of an operation."""
+        """Answer the poll of an operation, or a consumer's view of what is shared."""
         assert target.subscription is not None
+        if self.consumers.serves(target):
+            types = "/".join(target.types[1:])
+            charged = self._charge(target.subscription, "Microsoft.Compute", method, types, target)
+            reply = self.consumers.answer(method, call, target)
+            if charged:
+                reply.headers["x-ms-ratelimit-remaining-resource"] = charged
+            return reply
         if method != "GET" or len(target.types) != 2 or target.types[1].lower() not in _LOCATION_FAMILIES:
             raise ArmError(
                 404,

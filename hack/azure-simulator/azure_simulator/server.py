@@ -106,6 +106,10 @@ class Server:
             _LOG.exception("%s %s: blob service failed", request.method, request.path)
             text = f"An internal execution error occurred. Please retry later. ({error})"
             reply = Reply(500, {"error": {"code": "InternalExecutionError", "message": text}})
+        except Exception as error:  # noqa: BLE001 - a fault of the simulator; the log has the trace
+            _LOG.exception("%s %s failed", request.method, request.path)
+            text = f"The Azure simulator failed: {type(error).__name__}. See its log."
+            reply = Reply(500, {"error": {"code": "SimulatorFailure", "message": text}})
         return self._render(request, reply)
 
     def _render(self, request: web.Request, reply: Reply) -> web.Response:

@@ -52,6 +52,18 @@ _BUDGETS: dict[tuple[str, str], tuple[Budget, ...]] = {
     (_VERSION, "read"): _pair("GetGalleryImageVersion", 2000, 10000),
     (_VERSION, "delete"): _pair("DeleteGalleryImageVersion", 150, 1000),
     (_VERSION, "list"): _pair("ListGalleryImageVersionsInGalleryImage", 1500, 10000),
+    **{
+        (f"{way}{rest}", verb): budget
+        for way in ("sharedgalleries", "communitygalleries")
+        for rest, verb, budget in (
+            ("", "list", _pair("ListGallery", 150, 1000)),
+            ("", "read", _pair("GetGallery", 350, 2500)),
+            ("/images", "list", _pair("ListGalleryArtifact", 200, 200)),
+            ("/images", "read", _pair("GetGalleryArtifact", 600, 3000)),
+            ("/images/versions", "list", _pair("ListGalleryArtifactVersion", 800, 4000)),
+            ("/images/versions", "read", _pair("GetGalleryArtifactVersion", 2000, 10000)),
+        )
+    },
     ("capsoperations", "read"): _pair("GetOperationStatus", 5000, 15000),
     ("diskoperations", "read"): _pair("GetOperation", 50000, 400000),
     ("operations", "read"): (
