@@ -15,6 +15,8 @@ PAUSE_IMAGE = "localhost/pause:dev"
 def containerd(instance: Instance, *, cni_plugins: Path, snapshotter: str, restrict_oom: bool) -> str:
     """Makes containerd's configuration, in a form that 1.6 to 2.x read.
 
+    AppArmor is off: containerd would load a profile into the machine's kernel, where it would stay.
+
     Args:
         instance: the cluster.
         cni_plugins: folder with the CNI plugins.
@@ -32,6 +34,7 @@ state = "/run/containerd"
   sandbox_image = "{PAUSE_IMAGE}"
   restrict_oom_score_adj = {str(restrict_oom).lower()}
   netns_mounts_under_state_dir = true
+  disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "{snapshotter}"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
