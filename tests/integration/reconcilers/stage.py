@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import struct
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import urllib3
+from azure.core.exceptions import ResourceExistsError
 from pydantic import SecretStr
 from tests.support.apiserver import PLURALS, ApiServer
 from tests.support.azure import GROUP as RESOURCE_GROUP
-from tests.support.azure import LOCATION, SUBSCRIPTION, TENANT, AzureStand
+from tests.support.azure import LOCATION, STORAGE_ACCOUNT, SUBSCRIPTION, TENANT, AzureStand
 
+from gallery_operator import metrics
 from gallery_operator.api import GROUP, VERSION
 from gallery_operator.azure.credentials import ClientSecret, CredentialSpec
 from gallery_operator.azure.settings import AzureSettings
@@ -51,6 +56,15 @@ def credential() -> CredentialSpec:
     return CredentialSpec(TENANT, CLIENT, ClientSecret(SecretStr(CLIENT_SECRET)), SUBSCRIPTION)
 
 
+def vhd_footer(size: int) -> bytes:
+    """The footer of a fixed VHD of ``size`` bytes."""
+    fields = (b"conectix", 2, 0x00010000, 2**64 - 1, 0, b"test", 0x00010000, b"Wi2k", size, size, 65535, 16, 255, 2)
+    plain = struct.pack(">8sIIQI4sI4sQQHBBI", *fields) + b"\0" * 4
+    identity = uuid.uuid4().bytes
+    checksum = ~sum(plain + identity) & 0xFFFFFFFF
+    return (plain[:64] + struct.pack(">I", checksum) + identity).ljust(512, b"\0")
+
+
 def ready(body: Mapping[str, Any] | None) -> Json:
     """The ``Ready`` condition of an object, or an empty dict."""
     conditions = ((body or {}).get("status") or {}).get("conditions") or []
@@ -64,6 +78,7 @@ class Stage:
         self.api = api
         self.azure = azure
         self.namespace = namespace
+        self._arm = urllib3.PoolManager(ca_certs=str(azure.ca_file), retries=False)
         self._task: asyncio.Task[None] | None = None
 
     # -- the operator ---------------------------------------------------------------------------------------------
@@ -168,9 +183,7 @@ class Stage:
     def nudge(self, kind: str, name: str) -> None:
         """Ask for a reconcile, as a person does."""
         stamp = str(time.time_ns())
-        self.patch(
-            kind, name, {"metadata": {"annotations": {"gallery-operator.dev/reconcile-requested-at": stamp}}}
-        )
+        self.patch(kind, name, {"metadata": {"annotations": {"gallery-operator.dev/reconcile-requested-at": stamp}}})
 
     def events(self, name: str) -> list[Json]:
         """Events of an object of this namespace."""
@@ -178,7 +191,9 @@ class Stage:
 
     # -- awaiting -------------------------------------------------------------------------------------------------
 
-    async def until(self, what: Callable[[], _T], told: Callable[[], object] = lambda: "", patience: float = PATIENCE) -> _T:
+    async def until(
+        self, what: Callable[[], _T], told: Callable[[], object] = lambda: "", patience: float = PATIENCE
+    ) -> _T:
         """Wait until something holds, and return it."""
         end = time.monotonic() + patience
         while True:
@@ -199,7 +214,9 @@ class Stage:
             good = condition.get("status") == "True" and not self._true(body, "Reconciling")
             return body if body and good and condition["observedGeneration"] == body["metadata"]["generation"] else None
 
-        found = await self.until(look, lambda: json.dumps((self.get(kind, name) or {}).get("status"), indent=1), patience)
+        found = await self.until(
+            look, lambda: json.dumps((self.get(kind, name) or {}).get("status"), indent=1), patience
+        )
         assert found is not None
         return found
 
@@ -267,10 +284,62 @@ class Stage:
         self.azure.request("PUT", "/_control/resources", {"body": body, "disks": [{"sizeGB": 1}]})
         return resource_id
 
-    def put_resource(self, resource_id: str, **body: Any) -> None:
-        """Put a resource into Azure as it is, overwriting what is there."""
-        whole = {"id": resource_id, "location": LOCATION, "tags": {}, **body}
-        self.azure.request("PUT", "/_control/resources", {"body": whole})
+    def blob(self, name: str, size: int = 1024 * 1024) -> Json:
+        """Put a small VHD into the storage account; returns it as a version's source."""
+        from azure.storage.blob import BlobClient
+
+        url = f"{self.azure.account_url}/vhds/{name}"
+        key = {"account_name": STORAGE_ACCOUNT, "account_key": self.azure.account_key}
+        options: Json = {"api_version": STORAGE_API_VERSION, "connection_verify": str(self.azure.ca_file)}
+        with BlobClient.from_blob_url(url, credential=key, **options) as client:
+            with contextlib.suppress(ResourceExistsError), client._get_container_client() as container:
+                container.create_container()
+            client.create_page_blob(size + 512)
+            client.upload_page(vhd_footer(size), offset=size, length=512)
+        return {"storageAccountId": self.azure.storage_account_id, "uri": url}
+
+    def arm(self, method: str, resource_id: str, body: Json | None = None) -> Json:
+        """Send a request to Azure behind the operator's back, as a person in the portal would."""
+        reply = self._arm.request(
+            method,
+            f"{self.azure.base_url}{resource_id}?api-version=2025-03-03",
+            body=None if body is None else json.dumps(body),
+            headers={"Content-Type": "application/json", "Authorization": "Bearer somebody"},
+        )
+        assert reply.status < 300, reply.data
+        answer: Json = json.loads(reply.data or b"{}")
+        return answer
+
+    async def settled(self, resource_id: str) -> Json:
+        """Wait until Azure has done with a resource; returns it."""
+        found = await self.until(
+            lambda: (
+                body
+                if (body := self.in_azure(resource_id) or {}).get("properties", {}).get("provisioningState")
+                == "Succeeded"
+                else None
+            )
+        )
+        assert found is not None
+        return found
+
+    def kubernetes_writes(self) -> float:
+        """Writes to the Kubernetes API that this process has counted."""
+        return sum(
+            sample.value
+            for family in metrics.STATUS_WRITES.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total")
+        )
+
+    async def quiet(self, seconds: float = 1.0) -> None:
+        """Wait until nothing has been written for a while."""
+        last, since = -1.0, time.monotonic()
+        while time.monotonic() - since < seconds:
+            now = self.kubernetes_writes() + self.azure.counts()["writes"]
+            if now != last:
+                last, since = now, time.monotonic()
+            await asyncio.sleep(0.1)
 
     def in_azure(self, resource_id: str) -> Json | None:
         """What Azure holds under an id, or None."""
