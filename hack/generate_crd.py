@@ -80,7 +80,8 @@ def root_schema(kind: type[Resource]) -> Schema:
     schema["properties"] = {
         "apiVersion": {"type": "string", "description": f"`{GROUP}/{VERSION}`"},
         "kind": {"type": "string", "description": f"`{kind.kind_name}`"},
-        "metadata": {"type": "object"},
+        # The name is here so that a rule may point at it; nothing else of metadata may be.
+        "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
         "spec": structural_schema(_part(kind, "spec")),
         "status": structural_schema(_part(kind, "status"), defaults=False),
     }

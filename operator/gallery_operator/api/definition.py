@@ -238,6 +238,7 @@ class GalleryImageDefinition(Resource):
         Rule(
             "has(self.spec.imageDefinitionName) || self.metadata.name.size() <= 80",
             "an image definition's name in Azure has at most 80 characters: set spec.imageDefinitionName",
+            ".metadata.name",
         ),
     )
 

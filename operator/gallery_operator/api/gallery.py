@@ -28,6 +28,7 @@ _NAME_HELP = (
     "a gallery name has letters, digits, '_' and '.' only, starts and ends with a letter or digit, and no dash "
     "(Azure's rule): set spec.galleryName, for example to the object's name with '_' in place of '-'"
 )
+_TOO_LONG = "a gallery's name in Azure has at most 80 characters: set spec.galleryName"
 
 
 class AllowedNamespaces(ApiModel):
@@ -118,8 +119,9 @@ class Gallery(Resource):
         Rule(
             "has(self.spec.galleryName) || self.metadata.name.matches('^[a-z0-9]([a-z0-9.]*[a-z0-9])?$')",
             _NAME_HELP,
+            ".metadata.name",
         ),
-        Rule("self.metadata.name.size() <= 80 || has(self.spec.galleryName)", _NAME_HELP),
+        Rule("self.metadata.name.size() <= 80 || has(self.spec.galleryName)", _TOO_LONG, ".metadata.name"),
     )
 
     spec: GallerySpec

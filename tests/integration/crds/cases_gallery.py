@@ -17,9 +17,9 @@ def gallery_cases() -> list[Case]:
     named = {"spec.galleryName": "platform"}
     return [
         case("minimal"),
-        case("object name with a dash", {"metadata.name": "my-gallery"}, dash),
+        case("object name with a dash", {"metadata.name": "my-gallery"}, dash, path="metadata.name"),
         case("object name with a dash, another name in Azure", {"metadata.name": "my-gallery"} | named),
-        case("object name with 81 characters", {"metadata.name": "a" * 81}, dash),
+        case("object name with 81 characters", {"metadata.name": "a" * 81}, "has at most 80 characters"),
         case("object name with 81 characters, another name in Azure", {"metadata.name": "a" * 81} | named),
         case("object name with 80 characters", {"metadata.name": "a" * 80}),
         case("galleryName with a dash", {"spec.galleryName": "my-gallery"}, dash, path="spec.galleryName"),

@@ -14,7 +14,6 @@ from tests.support.apiserver import ROOT
 
 from gallery_operator.api import KINDS
 
-
 CHART_CRDS = ROOT / "charts/gallery-operator/templates/crds"
 
 
