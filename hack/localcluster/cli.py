@@ -157,6 +157,8 @@ def status(instance: Instance, options: argparse.Namespace) -> int:
             return 0
         print(f"cluster {instance.name}: not there")
         return 1
+    if record.mode == lifecycle.NODE:
+        become_root()
     alive = record.supervisor.alive()
     code, answer = ask(instance, record.address, "/readyz") if alive else (0, "its processes have ended")
     print(f"cluster {instance.name}: {record.mode}, {'running' if alive else 'dead: hack/cluster up starts it again'}")

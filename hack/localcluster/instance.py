@@ -106,6 +106,10 @@ class Instance:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / f".{self.name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
+            if os.geteuid() == 0:
+                # Root may act for somebody else here, who needs the lock later.
+                owner = self.cache.stat()
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:

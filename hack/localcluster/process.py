@@ -91,7 +91,8 @@ class Record:
 
     def save(self, path: Path) -> None:
         """Writes the record so that a reader sees all of it or none."""
-        write_private(path, json.dumps(asdict(self), indent=1))
+        # Nothing secret: whoever asks how the cluster is may read it.
+        write_private(path, json.dumps(asdict(self), indent=1), mode=0o644)
 
     @classmethod
     def load(cls, path: Path) -> Record | None:
@@ -103,10 +104,10 @@ class Record:
             return None
 
 
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, at once or not at all."""
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Writes a file, at once or not at all; only its owner can read it unless another mode is given."""
     part = path.with_name(f".{path.name}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
     part.rename(path)
