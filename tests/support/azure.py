@@ -4,8 +4,8 @@ Use in a `conftest.py`:
 
     from tests.support.azure import azure, azure_stand  # noqa: F401
 
-`azure_stand` (session) starts both; `azure` (function) gives the same stand emptied. Needs npm once, to install
-Azurite into the cache; where that is impossible the tests are skipped with the reason.
+`azure_stand` (session) starts both; `azure` (function) gives the same stand emptied. Azurite is installed into
+the cache at first; where that is impossible the tests are skipped with the reason.
 
 SDK clients inside the test process need `connection_verify=str(azure.ca_file)`: aiohttp reads SSL_CERT_FILE once, when
 it is imported. Processes started by a test get `azure.environment`.
@@ -17,7 +17,6 @@ import base64
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import ssl
@@ -259,17 +258,10 @@ class AzureStand:
 
 def _install() -> str:
     """Return the folder Azurite is installed in."""
-    if shutil.which("npm") is None and not list(_cache().glob("azurite/*/.complete")):
-        pytest.skip("Azurite is not installed and npm is missing")
     done = subprocess.run([str(SIMULATOR / "azurite" / "install")], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"Azurite cannot be installed: {done.stderr.strip()[-500:]}")
     return done.stdout.strip()
-
-
-def _cache() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("GALLERY_OPERATOR_CACHE") or base / "gallery-operator")
 
 
 def _free_port() -> int:
