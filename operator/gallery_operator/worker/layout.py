@@ -81,6 +81,8 @@ def pages_with_data(extents: Iterable[Range], size: int) -> Iterator[Range]:
     """
     next_page = 0
     for extent in extents:
+        if extent.start >= size:
+            return
         first = max(next_page, extent.start // PAGE_BYTES)
         last = round_up(min(extent.end, size), PAGE_BYTES) // PAGE_BYTES
         for index in range(first, last):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -173,3 +175,81 @@ def test_memory_stays_small_whatever_the_size(stage: Stage, workers: list[Worker
         assert status == ExitCode.DONE, report
         peaks.append(peak)
     assert max(peaks) < 256 * MIB, peaks
+
+
+@pytest.mark.parametrize("kind", ["raw", "qcow2", "qcow2.xz"])
+def test_killed_at_any_moment_the_same_disk_comes_out(
+    kind: str, server: BadServer, url_config: Make, tmp_path: Path, workers: list[Worker]
+) -> None:
+    """Killed ever later, so that every step is hit: download, decompression, conversion, hashing, checks."""
+    data = big_disk(96 * MIB, 24 * MIB)
+    (tmp_path / "raw").write_bytes(data)
+    file = tmp_path / "raw"
+    if kind.startswith("qcow2"):
+        file = images.convert(file, "qcow2", tmp_path / "qcow2")
+    body = file.read_bytes()
+    if kind.endswith("xz"):
+        body = images.lzma.compress(body, preset=0)
+    server.serve("/disk", body)
+    config = url_config(server.url("/disk"), "sha256:" + hashlib.sha256(body).hexdigest(), max_virtual_size=512 * MIB)
+    fetched = False
+    for delay in (0.0, 0.1, 0.25, 0.5):
+        worker = Worker("prepare", config, tmp_path)
+        workers.append(worker)
+        with contextlib.suppress(AssertionError):
+            worker.wait_for(lambda now: now.phase != "Starting", 10)
+        time.sleep(delay)
+        worker.kill()
+        if (tmp_path / "scratch" / "stage.json").exists():
+            fetched = True
+    requests = len(server.seen)
+    status, report = Worker("prepare", config, tmp_path).end()
+    assert status == ExitCode.DONE, report
+    assert report is not None
+    assert report.disk is not None
+    assert report.disk.sha256 == hashlib.sha256(images.fixed_vhd(data)).hexdigest()
+    if fetched:
+        assert len(server.seen) == requests
+    left = {each.name for each in (tmp_path / "scratch").iterdir()}
+    assert left == {"disk.raw", "manifest.json", "pieces", "stage.json"}
+
+
+def test_a_scratch_volume_that_is_too_small(
+    server: BadServer, url_config: Make, tmp_path: Path, workers: list[Worker]
+) -> None:
+    """A real small file system, where the kernel lets this process mount one."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(small)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        data = big_disk(64 * MIB, 12 * MIB)
+        (tmp_path / "raw").write_bytes(data)
+        bodies = {
+            "raw": data,
+            "qcow2": images.convert(tmp_path / "raw", "qcow2", tmp_path / "qcow2").read_bytes(),
+            "zeros.xz": images.lzma.compress(images.convert(tmp_path / "raw", "vmdk", tmp_path / "v").read_bytes()),
+            "holes": big_disk(100 * MIB, 2 * MIB),
+        }
+        # Small to fetch, too large once it is a raw disk.
+        zeros = b"\x01" * 12 * MIB
+        (tmp_path / "ones").write_bytes(bytes(510) + b"\x55\xaa" + zeros)
+        command = ["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", tmp_path / "ones", tmp_path / "packed"]
+        subprocess.run(command, check=True)
+        bodies["packed"] = (tmp_path / "packed").read_bytes()
+        for name, body in bodies.items():
+            server.serve(f"/{name}", body)
+            checksum = "sha256:" + hashlib.sha256(body).hexdigest()
+            options = {"scratch_dir": str(small), "max_virtual_size": 512 * MIB}
+            status, report = Worker("prepare", url_config(server.url(f"/{name}"), checksum, **options), tmp_path).end()
+            assert report is not None
+            if name == "holes":
+                assert status == ExitCode.DONE, report
+            else:
+                assert (status, report.code) == (ExitCode.FAILED, FailureCode.SCRATCH_FULL), report
+                assert "bytes are free" in report.message
+            for each in small.iterdir():
+                each.unlink()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
