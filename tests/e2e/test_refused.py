@@ -1,0 +1,77 @@
+"""What cannot become an image is refused before it reaches Azure, with a reason and the next step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.e2e import disks, journeys, names
+from tests.support.e2e.sandbox import Sandbox
+from tests.support.e2e.scenarios import scenario
+
+_MADE_UP = disks.random_url(4, 31)
+_BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "404": ({"url": f"{disks.HTTP}/disks/nothing.vhd"}, "SourceNotFound"),
+    "401": ({"url": f"{disks.HTTP}/private/{disks.DATA}.vhd"}, "SourceForbidden"),
+    "unknown-ca": ({"url": f"{disks.HTTPS}/disks/{disks.DATA}.vhd"}, "TLSFailed"),
+    "checksum": ({"url": _MADE_UP, "checksum": "sha256:" + "0" * 64}, "ChecksumMismatch"),
+    "redirect-to-metadata": (
+        {"url": f"{disks.HTTP}/redirect?to=http://169.254.169.254/metadata/instance"},
+        "SourceAddressForbidden",
+    ),
+    # The same server by a name that nobody has allowed.
+    "private-address": (
+        {"url": f"{disks.HTTP}.cluster.local/random/4/31.raw"},
+        "SourceAddressForbidden",
+    ),
+    "no-disk": ({"url": f"{disks.HTTP}/garbage"}, "NotADisk"),
+    "backing-file": ({"url": f"{disks.HTTP}/qcow2-with-backing-file"}, "UnsafeImage"),
+    "truncated": ({"url": f"{disks.HTTP}/truncated/{disks.DATA}.vhd"}, "SourceTruncated"),
+}
+
+
+@scenario
+def test_unprepared_image(sandbox: Sandbox) -> None:
+    """A real Debian that someone used elsewhere is refused, with its findings by name."""
+    journeys.scaffold(sandbox)
+    url = f"{disks.HTTP}/disks/{disks.UNPREPARED}.qcow2.xz"
+    sandbox.vhd_import("os", {"url": {"url": url}})
+    ready = sandbox.not_ready("VhdImport", "os", "PrerequisitesNotMet", stalled=True, seconds=300)
+    assert "status.prerequisites" in ready["message"]
+    status = sandbox.status("VhdImport", "os")
+    told = {each["id"]: each for each in status["prerequisites"]["findings"]}
+    errors = {name for name, each in told.items() if each["severity"] == "error"}
+    assert {"CLD003", "DPR001", "FST002"} & errors or len(errors) >= 3, told
+    assert all(told[name]["message"] and told[name]["remedy"] for name in errors)
+    assert status["prerequisites"]["failures"] >= len(errors)
+    assert not sandbox.azure.resources("Microsoft.Compute/disks", namespace=sandbox.namespace)
+    assert status["phase"] == "Failed"
+    # Refused is no dead end: what depends on it waits, and it can be deleted.
+    sandbox.delete("VhdImport", "os")
+    sandbox.gone(("VhdImport", "os"))
+
+
+@pytest.mark.parametrize("case", _BAD)
+@scenario
+def test_bad_source(sandbox: Sandbox, case: str) -> None:
+    """A bad source is told by its code, and nothing is made in Azure."""
+    url, code = _BAD[case]
+    job = {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}, "retries": 0}
+    sandbox.vhd_import("bad", {"url": url}, diskRole="os", job=job, **journeys.managed(sandbox))
+    ready = sandbox.not_ready("VhdImport", "bad", code, stalled=True, seconds=300)
+    assert len(ready["message"]) > len(code)
+    assert sandbox.status("VhdImport", "bad")["phase"] == "Failed"
+    assert not sandbox.left_in_azure()
+    assert names.SUBSCRIPTION not in ready["message"]
+
+
+@scenario
+def test_changed_mind(sandbox: Sandbox) -> None:
+    """A refused disk that is let pass by another setting goes on; one that is asked to be tried again is."""
+    journeys.scaffold(sandbox)
+    sandbox.vhd_import("os", {"url": {"url": disks.random_url(4, 32)}})
+    sandbox.not_ready("VhdImport", "os", "PrerequisitesNotMet", "PrerequisitesUnknown", stalled=True)
+    change = {"spec": {"prerequisites": {"policy": "Warn", "onUnknown": "Allow"}}}
+    sandbox.kube.patch("VhdImport", sandbox.namespace, "os", change)
+    sandbox.ready("VhdImport", "os")
+    assert sandbox.status("VhdImport", "os")["disk"]["sha256"] == disks.random_sha256(4, 32)
