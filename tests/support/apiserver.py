@@ -178,7 +178,7 @@ def tool(name: str) -> str:
     """Return the path of a tool of hack/tools, building it where it is missing; skip the test where that fails."""
     found = subprocess.run([ROOT / "hack/tools/path", name], capture_output=True, text=True, check=False)
     if found.returncode != 0:
-        pytest.skip(f"{name} is not built and could not be: {found.stderr.strip().splitlines()[-1:]}")
+        pytest.skip(f"{name} is not built and could not be: {found.stderr.strip()[-300:]}")
     return found.stdout.strip()
 
 

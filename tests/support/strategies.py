@@ -19,9 +19,10 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from gallery_operator.api.definition import DefinitionSpec, Range
+from gallery_operator.api.gallery import GallerySpec
 from gallery_operator.api.imageversion import BlobSource, ImageVersionSpec, VersionSource
 from gallery_operator.api.meta import ApiModel
-from gallery_operator.api.vhdimport import PvcDisk, UrlDisk, VhdImportSpec
+from gallery_operator.api.vhdimport import ManagedDisk, PvcDisk, UrlDisk, VhdImportSpec
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -160,14 +161,19 @@ _ADDRESS = r"https?://[a-z0-9.:-]{1,20}(/[A-Za-z0-9._~%@-]{0,9}){0,3}(\?[a-r]{1,
 _PATH = r"[^/\0.][^/\0]{0,9}(/[^/\0.][^/\0]{0,9}){0,2}"
 _VERSION = st.lists(st.integers(0, 2**31 - 1), min_size=3, max_size=3).map(lambda parts: ".".join(map(str, parts)))
 
+_TAG_NAMES = st.characters(exclude_categories=["Cs"], exclude_characters="<>%&\\?/")
+_TAGS = st.dictionaries(st.text(_TAG_NAMES, min_size=1, max_size=_LONG), st.text(_TEXT, max_size=_LONG), max_size=_MANY)
+
 # Fields whose values a rule restricts further, and what a rule demands of the whole.
 _FITTED: dict[type[BaseModel], tuple[dict[str, st.SearchStrategy[Any]], Callable[[Any], bool]]] = {
+    GallerySpec: ({"tags": _TAGS}, lambda _: True),
+    ManagedDisk: ({"tags": _TAGS}, lambda _: True),
     UrlDisk: ({"url": st.from_regex(_ADDRESS, fullmatch=True)}, lambda _: True),
     PvcDisk: ({"path": st.none() | st.from_regex(_PATH, fullmatch=True)}, lambda _: True),
     BlobSource: ({}, lambda blob: "?" not in blob.uri),
     Range: ({}, lambda limits: limits.min is None or limits.max is None or limits.min <= limits.max),
     DefinitionSpec: (
-        {},
+        {"tags": _TAGS},
         lambda spec: (
             (spec.architecture == "x64" or spec.hyper_v_generation == "V2")
             and _unique(feature.name for feature in spec.features)
@@ -176,7 +182,7 @@ _FITTED: dict[type[BaseModel], tuple[dict[str, st.SearchStrategy[Any]], Callable
     VhdImportSpec: ({}, lambda spec: spec.destination is not None or spec.definition_ref is not None),
     VersionSource: ({}, lambda source: _unique(disk.lun for disk in source.data_disks)),
     ImageVersionSpec: (
-        {"version": _VERSION},
+        {"version": _VERSION, "tags": _TAGS},
         lambda spec: (
             _unique(_normal(region.name) for region in spec.target_regions)
             and (

@@ -163,9 +163,23 @@ AdoptionPolicy = Annotated[
         "Refuse leaves it untouched and says so, Adopt takes it over."
     ),
 ]
+_TAG_RULES = (
+    Rule(
+        r"self.all(name, name.size() <= 512 && !name.matches(r'[<>%&\\?/]'))",
+        "a tag's name has at most 512 characters and none of < > % & \\ ? / (Azure's rule)",
+    ),
+    Rule(
+        f"self.all(name, !name.startsWith('{GROUP}-'))",
+        f"tags that begin with {GROUP}- say who owns the resource; the operator sets them itself",
+    ),
+)
 Tags = Annotated[
     dict[str, Annotated[str, Field(max_length=256)]],
-    Field(description="Tags of the Azure resource; the operator adds its own ownership tags.", max_length=40),
+    Field(
+        description="Tags of the Azure resource; the operator adds its own ownership tags.",
+        max_length=40,  # Azure allows 50
+        json_schema_extra={"x-kubernetes-validations": [rule.to_schema() for rule in _TAG_RULES]},
+    ),
 ]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, description="Name of the object.")]
 Region = Annotated[

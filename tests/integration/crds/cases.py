@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 ABSENT = object()
@@ -48,3 +49,25 @@ def changed(document: Any, changes: Mapping[str, Any]) -> Any:
         else:
             target[last] = value
     return document
+
+
+def tag_cases(kind: str, path: str, others: Mapping[str, Any] = MappingProxyType({})) -> list[Case]:
+    """Return the cases of a field with tags.
+
+    Args:
+        kind: Kind of the object.
+        path: Where the tags are.
+        others: What else the object needs.
+    """
+    characters = "a tag's name has at most 512 characters and none of < > % & \\ ? / (Azure's rule)"
+    own = "tags that begin with gallery-operator.dev- say who owns the resource"
+    return [
+        Case(kind, f"tags: {title}", {**others, path: tags}, message)
+        for title, tags, message in [
+            ("slash", {"team/name": "a"}, characters),
+            ("backslash", {"team\\name": "a"}, characters),
+            ("513 characters", {"a" * 513: "a"}, characters),
+            ("ours", {"gallery-operator.dev-uid": "a"}, own),
+            ("other characters and scripts", {"a b.c:d-é_" + "a" * 502: ""}, None),
+        ]
+    ]

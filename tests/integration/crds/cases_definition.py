@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.integration.crds.cases import ABSENT, Case
+from tests.integration.crds.cases import ABSENT, Case, tag_cases
 from tests.support import samples
 
 
@@ -18,6 +18,7 @@ def definition_cases() -> list[Case]:
     plan = {"name": "a", "publisher": "b", "product": "c"}
     return [
         case("minimal"),
+        *tag_cases("GalleryImageDefinition", "spec.tags"),
         case("no gallery", {"spec.galleryRef": ABSENT}, one_gallery, path="spec"),
         case("two galleries", {"spec.gallery": external}, one_gallery),
         case("external gallery", {"spec.galleryRef": ABSENT, "spec.gallery": external}),

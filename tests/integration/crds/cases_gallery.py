@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.integration.crds.cases import ABSENT, Case
+from tests.integration.crds.cases import ABSENT, Case, tag_cases
 from tests.support import samples
 
 
@@ -17,6 +17,7 @@ def gallery_cases() -> list[Case]:
     named = {"spec.galleryName": "platform"}
     return [
         case("minimal"),
+        *tag_cases("Gallery", "spec.tags"),
         case("object name with a dash", {"metadata.name": "my-gallery"}, dash, path="metadata.name"),
         case("object name with a dash, another name in Azure", {"metadata.name": "my-gallery"} | named),
         case("object name with 81 characters", {"metadata.name": "a" * 81}, "has at most 80 characters"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.integration.crds.cases import Case
+from tests.integration.crds.cases import Case, tag_cases
 from tests.support import samples
 
 
@@ -33,6 +33,7 @@ def image_version_cases() -> list[Case]:
     many = [f"region{number}" for number in range(100)]
     return [
         case("minimal"),
+        *tag_cases("ImageVersion", "spec.tags"),
         *(
             case(f"version {version}", {"spec.version": version}, form, path="spec.version")
             for version in ["1.0", "1.2.3.4", "1.2.x", "v1.2.3", "1.2.3-rc1", "", "1.2.", "1.2.12345678901"]

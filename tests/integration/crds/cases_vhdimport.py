@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.integration.crds.cases import ABSENT, Case
+from tests.integration.crds.cases import ABSENT, Case, tag_cases
 from tests.support import samples
 
 
@@ -30,6 +30,7 @@ def vhd_import_cases() -> list[Case]:
     one_target = "set exactly one of destination.pageBlob and destination.managedDisk"
     return [
         case("minimal"),
+        *tag_cases("VhdImport", "spec.destination.managedDisk.tags", {"spec.destination.managedDisk": disk}),
         case("no source", {"spec.source": {}}, one_source, path="spec.source"),
         case("two sources", {"spec.source.pvc": {"claimName": "build"}}, one_source),
         case("block claim", {"spec.source": {"pvc": {"claimName": "build"}}}),
