@@ -56,8 +56,8 @@ class UrlDisk(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "self.url.matches('^https?://[^/?#]+')",
-            "url must be an absolute http or https URL",
+            r"self.url.matches(r'^https?://[^/?#\s]+\S*$')",
+            "url must be an absolute http or https URL without spaces",
             ".url",
         ),
         Rule(

@@ -45,6 +45,8 @@ def vhd_import_cases() -> list[Case]:
         case("URL signed for Google", url("https://a.example.com/b?X-Goog-Signature=abc"), signature),
         case("URL with another parameter", url("https://example.com/a?design=1")),
         case("file URL", url("file:///etc/passwd"), absolute, path="spec.source.url.url"),
+        case("URL with a space", url("https://example.com/a b"), absolute),
+        case("URL with a line break", url("https://example.com/a\n"), absolute),
         case("relative URL", url("images/debian.vhd"), absolute),
         case("URL without host", url("https:///debian.vhd"), absolute),
         case("plain http URL", url("http://images.demo.svc.cluster.local/debian.vhd")),
