@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--storage-account", action="append", metavar="NAME:GROUP:REGION", help="account that exists; may be repeated"
     )
+    run.add_argument("--blob-container", action="append", help="container in each storage account; may be repeated")
     run.add_argument("--subscription", action="append", help="subscription that exists; may be repeated")
     run.add_argument(
         "--resource-group", action="append", metavar="NAME:REGION", help="group that exists; may be repeated"
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_REPEATED = {"dns_name", "storage_account", "subscription", "resource_group", "bad_secret"}
+_REPEATED = {"dns_name", "storage_account", "blob_container", "subscription", "resource_group", "bad_secret"}
 
 
 def _from_environment(parser: argparse.ArgumentParser) -> list[str]:
@@ -96,6 +97,7 @@ def _config(options: argparse.Namespace) -> Config:
         account_key=key,
         disk_account=options.disk_account,
         accounts=tuple(accounts),
+        containers=tuple(options.blob_container or ()),
         subscriptions=tuple(options.subscription or _DEFAULTS.subscriptions),
         groups=dict(item.split(":") for item in options.resource_group or []),
         tenant=options.tenant,

@@ -84,6 +84,10 @@ class Blobs(Protocol):
         """Copy a blob into a new container, and wait for it."""
         ...
 
+    async def make_container(self, account: str, container: str) -> None:
+        """Make a container, unless it is there."""
+        ...
+
     async def grant(self, path: BlobPath, policy: str, *, write: bool, seconds: float) -> None:
         """Store an access policy on the blob's container, valid for `seconds` of wall time."""
         ...
@@ -164,7 +168,7 @@ class BlobStore:
 
     async def create(self, path: BlobPath, size: int, tail: bytes = b"") -> None:
         """See `Blobs.create`."""
-        await self._make_container(path)
+        await self.make_container(path.account, path.container)
         headers = {"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": str(size)}
         await self._send("PUT", path.path, path.account, headers=headers, allow=(201,))
         if tail:
@@ -176,7 +180,7 @@ class BlobStore:
 
     async def copy(self, source: BlobPath, target: BlobPath) -> None:
         """See `Blobs.copy`."""
-        await self._make_container(target)
+        await self.make_container(target.account, target.container)
         origin = f"{self._endpoint}{source.path}?{self._signature(source.account)}"
         _, headers, _ = await self._send(
             "PUT", target.path, target.account, headers={"x-ms-copy-source": origin}, allow=(201, 202)
@@ -188,6 +192,10 @@ class BlobStore:
             state = headers.get("x-ms-copy-status", "success")
         if state != "success":
             raise BlobError(f"copy of {self.url(source)} ended as {state}")
+
+    async def make_container(self, account: str, container: str) -> None:
+        """See `Blobs.make_container`."""
+        await self._send("PUT", f"/{account}/{container}", account, query="restype=container", allow=(201, 409))
 
     async def grant(self, path: BlobPath, policy: str, *, write: bool, seconds: float) -> None:
         """See `Blobs.grant`."""
@@ -239,10 +247,6 @@ class BlobStore:
         headers = {"x-ms-range": f"bytes={start}-{end - 1}"}
         _, _, body = await self._send("GET", path.path, path.account, headers=headers, allow=(200, 206))
         return body
-
-    async def _make_container(self, path: BlobPath) -> None:
-        place = f"/{path.account}/{path.container}"
-        await self._send("PUT", place, path.account, query="restype=container", allow=(201, 409))
 
     async def _set_policies(self, path: BlobPath, body: str) -> None:
         await self._send(

@@ -62,6 +62,7 @@ class Config:
         account_key: key (base64) of all storage accounts.
         disk_account: account that holds the bytes of disks, snapshots and image versions.
         accounts: storage accounts that users' blobs are in.
+        containers: blob containers that exist in each of them.
         subscriptions: subscriptions that exist.
         groups: location by resource group that exists in every subscription from the start.
         tenant: tenant of the subscriptions.
@@ -79,6 +80,7 @@ class Config:
     account_key: str = field(default="", repr=False)
     disk_account: str = "mdimpexp"
     accounts: tuple[StorageAccount, ...] = ()
+    containers: tuple[str, ...] = ()
     subscriptions: tuple[str, ...] = ("00000000-0000-0000-0000-000000000001",)
     groups: Mapping[str, str] = field(default_factory=dict)
     tenant: str = "00000000-0000-0000-0000-0000000000aa"

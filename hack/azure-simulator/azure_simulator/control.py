@@ -145,7 +145,10 @@ class Control:
             rows.append({**row, "lun": disk.get("lun"), "caching": disk.get("caching", "None")})
         parent = rid.parent.key if rid.parent else group_key(rid.subscription, rid.group)
         self.engine.require_group(rid.subscription, rid.group)
-        self.engine.store.put(Resource(rid.key, rid.type.lower(), parent, body, {"disks": rows}))
+        existing = self.engine.store.get(rid.key)
+        # A change of what is there keeps what Azure knows of it (where its bytes are, its replication).
+        internal = existing.internal if existing is not None and not rows else {"disks": rows}
+        self.engine.store.put(Resource(rid.key, rid.type.lower(), parent, body, internal))
         return {"id": rid.path}
 
     async def _reset(self, request: web.Request) -> Any:

@@ -156,6 +156,16 @@ class Engine:
             self._garbage.discard((account, container))
             self.store.set_meta("garbage", sorted(self._garbage))
 
+    async def prepare_containers(self) -> None:
+        """Make the containers that users' storage accounts have from the start.
+
+        Raises:
+            BlobError: the blob service does not answer (yet).
+        """
+        for account in self.config.accounts:
+            for container in self.config.containers:
+                await self.blobs.make_container(account.name, container)
+
     def set_scale(self, scale: float) -> None:
         """Change the time scale from now on, and keep it."""
         self._keep_clock(self.clock.set_scale(scale))

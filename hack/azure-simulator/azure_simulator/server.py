@@ -226,11 +226,17 @@ def build_app(engine: Engine) -> web.Application:
 
 async def _tick(engine: Engine) -> None:
     """Let time take effect and tidy up, also while nobody asks."""
+    prepared = False
     while True:
         try:
             async with engine.lock:
                 engine.settle()
+            if not prepared:
+                await engine.prepare_containers()
+                prepared = True
             await engine.sweep()
+        except BlobError as error:
+            _LOG.warning("the blob service is not there yet: %s", error)
         except Exception:  # noqa: BLE001 - the loop must go on; the cause is in the log
             _LOG.exception("background work failed; it is tried again")
         await asyncio.sleep(_TICK)
