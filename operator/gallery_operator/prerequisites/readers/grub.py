@@ -120,8 +120,17 @@ class GrubNode:
             return None
         facts = listed[name]
         if facts is None:
-            raise UnreadableError(f"{self._path}/{name} is a link that {PROGRAM} cannot follow")
+            # The long listing opens what it lists as a file, so a link to a directory is not in it.
+            facts = listed[name] = self._followed(name)
         return GrubNode(self._owner, f"{self._path}/{name}", facts)
+
+    def _followed(self, name: str) -> Stat:
+        path = f"{self._path}/{name}"
+        try:
+            self._owner.run("ls", path=f"{path}/", limit=_MAX_LIST_BYTES)
+        except UnreadableError as error:
+            raise UnreadableError(f"{path} is a link that {PROGRAM} cannot follow") from error
+        return Stat(Kind.DIRECTORY, 0)
 
     def names(self) -> Iterator[str]:
         """Names in this directory."""

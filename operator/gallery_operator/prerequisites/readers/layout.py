@@ -78,6 +78,9 @@ def _add_logical(region: Region, name: str, volumes: list[Volume], notes: list[s
         notes.append(f"{name}: {error}")
         return
     for each in found:
+        if each.region is None:
+            notes.append(f"LVM volume {each.group}/{each.name}: {each.fault}")
+            continue
         try:
             contents = probe(each.region)
         except UnreadableError as error:

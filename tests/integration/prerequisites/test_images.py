@@ -1,0 +1,245 @@
+"""The checks on real disks: Debian installed from packages, prepared and unprepared."""
+
+import json
+import os
+import resource
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.integration.prerequisites.filesystems import need
+from tests.support.disks import ROOT, disk_image
+
+from gallery_operator.contract import GuestProfile, PrerequisitesConfig
+from gallery_operator.prerequisites.checker import check_disk
+from gallery_operator.prerequisites.container import ContainerFacts
+from gallery_operator.prerequisites.disk import FileDisk
+from gallery_operator.prerequisites.guest import Guest
+from gallery_operator.prerequisites.model import CheckReport, Status
+from gallery_operator.prerequisites.readers.base import Kind
+
+pytestmark = [pytest.mark.images, pytest.mark.timeout(1500)]
+
+ROOT_OFFSET = 65 << 20
+SECONDS = 1.5
+MEBIBYTES = 150
+
+
+def check(path: Path, **profile: str) -> CheckReport:
+    with FileDisk(path) as disk:
+        container = ContainerFacts("raw", disk.size, disk.size)
+        return check_disk(disk, GuestProfile(**profile), PrerequisitesConfig(), container)  # type: ignore[arg-type]
+
+
+def ids(report: CheckReport, status: Status) -> set[str]:
+    return {each.id for each in report.results if each.status is status}
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Path:
+    return disk_image("debian-12-gen2")
+
+
+@pytest.fixture(scope="module")
+def unprepared() -> Path:
+    return disk_image("debian-12-unprepared")
+
+
+def test_the_prepared_disk_passes(prepared: Path) -> None:
+    report = check(prepared)
+    assert (report.verdict, report.distribution, report.architecture) == ("ok", "debian 12", "x64")
+    assert ids(report, Status.FAIL) == ids(report, Status.UNKNOWN) == ids(report, Status.WARN) == set()
+    assert report.notes == ()
+
+
+def test_the_unprepared_disk_has_the_findings_that_were_put_there(unprepared: Path) -> None:
+    report = check(unprepared)
+    assert report.verdict == "failed"
+    assert ids(report, Status.FAIL) >= {"FST001", "SSH006", "CLD004", "DPR003", "DPR005"}
+    assert ids(report, Status.WARN) >= {"PRT011", "CMD001", "SSH004", "DPR006", "DPR009"}
+    assert ids(report, Status.UNKNOWN) == set()
+    messages = {each.id: each.message for each in report.results}
+    assert "/etc/fstab:3 /dev/vdb" in messages["FST001"]
+    assert "/home/alice/.ssh/authorized_keys" in messages["SSH006"]
+    assert "alice" in messages["DPR005"]
+
+
+def test_the_prepared_disk_is_no_generation_1(prepared: Path) -> None:
+    report = check(prepared, hyper_v_generation="V1")
+    assert {"PRT007", "PRT008"} <= ids(report, Status.FAIL)
+
+
+def test_a_specialized_disk_may_keep_its_identity(unprepared: Path) -> None:
+    report = check(unprepared, os_state="Specialized")
+    assert ids(report, Status.FAIL) == {"FST001"}
+
+
+def test_the_data_disk(tmp_path: Path) -> None:
+    assert check(disk_image("data-disk"), disk_role="data").verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("debian-12-gen2.vhd", 0), ("debian-12-gen2.qcow2.xz", 0), ("debian-12-unprepared.vhd", 1)],
+)
+def test_the_command_on_every_format(name: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gallery_operator", "check", "-o", "json", disk_image(name)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+    )
+    assert done.returncode == code, done.stderr
+    document = json.loads(done.stdout)
+    assert document["distribution"] == "debian 12"
+    assert document["container"]["virtualSize"] == 2 << 30
+
+
+def test_it_is_quick_and_small(prepared: Path) -> None:
+    """A process of its own: Python's start and all imports are in the measure. The better of three runs counts."""
+    best = float("inf")
+    for _ in range(3):
+        started = time.monotonic()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "gallery_operator", "check", "-o", "json", prepared],
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        best = min(best, time.monotonic() - started)
+        assert child.returncode == 0
+        assert usage.ru_maxrss / 1024 < MEBIBYTES
+    assert best < SECONDS
+
+
+# A second witness: e2fsprogs' debugfs reads the same file system with other code.
+
+
+def rdump(disk: Path, folder: str, target: Path) -> None:
+    need("debugfs")
+    target.mkdir(parents=True)
+    path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    subprocess.run(
+        ["debugfs", "-R", f"rdump {folder} {target}", f"{disk}?offset={ROOT_OFFSET}"],
+        check=True, capture_output=True, env=path,
+    )  # fmt: skip
+
+
+def below(folder: Path) -> Iterator[Path]:
+    for path, names, files in os.walk(folder):
+        yield from (Path(path) / each for each in (*names, *files))
+
+
+@pytest.mark.parametrize("folder", ["/etc", "/boot", "/usr/lib/systemd", "/var/lib/dpkg", "/usr/lib/python3"])
+def test_debugfs_reads_the_same(folder: str, unprepared: Path, tmp_path: Path) -> None:
+    rdump(unprepared, folder, tmp_path / "dump")
+    top = tmp_path / "dump" / Path(folder).name
+    seen = set()
+    with Guest(FileDisk(unprepared), GuestProfile()) as guest:
+        for real in below(top):
+            entry = folder + str(real)[len(str(top)) :]
+            seen.add(entry)
+            if entry == "/boot/efi":
+                # Mounted, as at run time; debugfs sees the directory below.
+                continue
+            expected, facts = real.lstat(), guest.tree.stat(entry, follow=False)
+            assert facts.kind is Kind.of_mode(expected.st_mode), entry
+            if facts.kind is Kind.LINK:
+                assert guest.tree.readlink(entry) == str(real.readlink())
+                continue
+            assert facts.mode == stat.S_IMODE(expected.st_mode), entry
+            if os.geteuid() == 0:
+                assert (facts.uid, facts.gid) == (expected.st_uid, expected.st_gid), entry
+            if facts.kind is Kind.FILE:
+                assert guest.tree.read(entry, 64 << 20) == real.read_bytes(), entry
+        walked = {path for path, _ in guest.tree.walk(folder) if not path.startswith("/boot/efi/")}
+    assert walked == seen
+
+
+# Damage: whatever happens to the bytes, the checks end, in time, without a crash.
+
+FUZZ = """
+import random, resource, sys, time
+from gallery_operator.contract import GuestProfile, PrerequisitesConfig
+from gallery_operator.prerequisites.checker import check_disk
+from gallery_operator.prerequisites.disk import FileDisk
+
+class Damaged(FileDisk):
+    spots = ()
+    def pread(self, length, offset):
+        data = super().pread(length, offset)
+        hit = [(at, noise) for at, noise in self.spots if offset <= at < offset + len(data)]
+        if hit:
+            data = bytearray(data)
+            for at, noise in hit:
+                data[at - offset : at - offset + len(noise)] = noise[: len(data) - (at - offset)]
+            data = bytes(data)
+        return data
+
+path, seed, until = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+rng = random.Random(seed)
+MIB = 1 << 20
+interesting = [(0, MIB), (MIB, 2 * MIB), (65 * MIB, 66 * MIB), (65 * MIB, 90 * MIB), (2048 * MIB - 17408, 2048 * MIB)]
+rounds = 0
+while time.monotonic() < until:
+    with Damaged(path) as disk:
+        spots = []
+        for _ in range(rng.choice((1, 3, 20, 200))):
+            low, high = rng.choice(interesting) if rng.random() < 0.8 else (0, disk.size)
+            spots.append((rng.randrange(low, high), rng.randbytes(rng.choice((1, 2, 4, 16, 512)))))
+        disk.spots = tuple(spots)
+        started = time.monotonic()
+        report = check_disk(disk, GuestProfile(), PrerequisitesConfig())
+        took = time.monotonic() - started
+        assert took < 20, (seed, rounds, took)
+        assert len(report.results) > 50
+        rounds += 1
+print(rounds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_damaged_disks_end_in_a_report(seed: int, prepared: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FUZZ, prepared, str(seed), "6"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rounds, memory = map(int, done.stdout.split())
+    assert rounds > 5
+    assert memory < 1024
+
+
+def test_the_operator_has_no_capability_to_need(prepared: Path) -> None:
+    """As nobody, without a capability and without new privileges, as in the Job's pod."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become nobody")
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 64:
+        pytest.skip("too few file descriptors")
+    need("setpriv")
+    with prepared.open("rb") as file:
+        program = (
+            "import sys; from gallery_operator.prerequisites.checker import check_disk;"
+            "from gallery_operator.prerequisites.disk import FileDisk; from gallery_operator.contract import *;"
+            "print(check_disk(FileDisk('/dev/stdin'), GuestProfile(), PrerequisitesConfig()).verdict)"
+        )
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs",
+             sys.executable, "-c", program],
+            stdin=file, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        )  # fmt: skip
+    if "Permission denied" in done.stderr:
+        pytest.skip("this checkout is not readable for nobody")
+    assert done.stdout.strip() == "ok", done.stderr
