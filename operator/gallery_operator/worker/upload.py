@@ -1,5 +1,7 @@
 """Job ``upload``: send a prepared disk as a fixed VHD, once, whoever is killed in between."""
 
+import contextlib
+import ctypes
 import logging
 import os
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ from gallery_operator.worker.tracking import Tracker
 log = logging.getLogger(__name__)
 
 _CHECK_TABLE = "pieces.check"
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_MAPPED_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,18 @@ def main() -> int:
     Returns:
         An ``ExitCode``: 0 sent and verified, 10 refused for good, 11 worth another try.
     """
+    give_back_large_buffers()
     return run("upload", UploadConfig, upload, lambda config: config.port)
+
+
+def give_back_large_buffers() -> None:
+    """Make the C library return buffers of pages to the kernel as soon as they are free.
+
+    By itself glibc raises the size from which it maps memory to that of the largest buffer freed, and keeps all
+    below in one arena a thread: many threads with 4 MiB buffers then hold twice of what they use.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
 def upload(config: UploadConfig, tracker: Tracker, policy: TargetPolicy | None = None) -> Report:
