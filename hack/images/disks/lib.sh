@@ -37,6 +37,7 @@ done
 # "-t device /" and the like
 exec echo
 EOF
+  # shellcheck disable=SC2016 # the text is a script's, to be expanded there
   sed -i 's/^for argument; do/set -- $(echo "$@" | sed "s|-t \\([a-z_]*\\)|--target=\\1|")\nfor argument; do/' "$probe"
   chmod 755 "$probe"
   # grub-mkconfig writes root=UUID=… only where udev would show the device.

@@ -18,6 +18,38 @@ from gallery_operator.prerequisites.readers.base import UnreadableError
 MAIN = cpio(["init", *modules("hv_vmbus")])
 EARLY = cpio(["kernel/x86/microcode/AuthenticAMD.bin"])
 
+
+def lz4_legacy(data: bytes) -> bytes:
+    """Literals and runs only: a small packer that makes valid blocks."""
+    packed = b"\x02\x21\x4c\x18"
+    for start in range(0, len(data), 8 << 20):
+        block = _lz4_block(data[start : start + (8 << 20)])
+        packed += len(block).to_bytes(4, "little") + block
+    return packed
+
+
+def _length(count: int) -> bytes:
+    return b"" if count < 15 else b"\xff" * ((count - 15) // 255) + bytes([(count - 15) % 255])
+
+
+def _lz4_block(data: bytes) -> bytes:
+    packed, literals, at = b"", bytearray(), 0
+    while at < len(data):
+        run = 1
+        while at + run < len(data) and data[at + run] == data[at] and run < 1 << 22:
+            run += 1
+        if run >= 8 and len(data) - at - run >= 5:
+            literals.append(data[at])
+            match = run - 1 - 4
+            packed += bytes([min(len(literals), 15) << 4 | min(match, 15)]) + _length(len(literals)) + bytes(literals)
+            packed += b"\1\0" + _length(match)
+            literals.clear()
+        else:
+            literals += data[at : at + run]
+        at += run
+    return packed + bytes([min(len(literals), 15) << 4]) + _length(len(literals)) + bytes(literals)
+
+
 CODECS: dict[str, Callable[[bytes], bytes]] = {
     "none": lambda data: data,
     "gzip": lambda data: gzip.compress(data, mtime=0),
@@ -25,6 +57,7 @@ CODECS: dict[str, Callable[[bytes], bytes]] = {
     "lzma": lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE),
     "bzip2": bz2.compress,
     "zstd": zstandard.compress,
+    "lz4": lambda data: lz4_legacy(data),
 }
 
 
@@ -44,6 +77,8 @@ def test_codecs(codec: str) -> None:
 @pytest.mark.parametrize("first", CODECS)
 @pytest.mark.parametrize("second", CODECS)
 def test_two_archives_in_a_row(first: str, second: str) -> None:
+    if (first, second) == ("lz4", "gzip"):
+        pytest.skip("a gzip header is a plausible length of an LZ4 block; the kernel cannot tell them apart either")
     data = CODECS[first](cpio(["a"])) + CODECS[second](cpio(["b"]))
     assert names(data) == {"a", "b"}
 
@@ -58,7 +93,10 @@ def test_an_archive_that_was_cut_off(codec: str) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"\x02\x21\x4c\x18" + bytes(100), "lz4"),
+        (b"\x04\x22\x4d\x18" + bytes(100), "lz4"),
+        (b"\x02\x21\x4c\x18" + b"\x10\0\0\0" + b"\xff" * 16, "LZ4"),
+        (b"\x02\x21\x4c\x18" + b"\x10\0\0\0" + b"\xff", "LZ4"),
+        (b"\x02\x21\x4c\x18" + b"\x05\0\0\0" + b"\x10a\xff\xff\0", "LZ4"),
         (b"\x89\x4c\x5a\x4f" + bytes(100), "lzo"),
         (b"#!/bin/sh\n", "unknown bytes"),
         (b"", "empty"),

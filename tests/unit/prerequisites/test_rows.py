@@ -249,7 +249,7 @@ CASES = [
     Case("KRN019", "there", vhd(), PASS),
     Case("KRN019", "missing", remove(f"/boot/initrd.img-{KERNEL}"), FAIL),
     Case("KRN019", "cut off", write(f"/boot/initrd.img-{KERNEL}", b"\x1f\x8b\x08\0\0"), UNKNOWN),
-    Case("KRN019", "lz4", write(f"/boot/initrd.img-{KERNEL}", b"\x02\x21\x4c\x18" + bytes(9)), UNKNOWN, None, "lz4"),
+    Case("KRN019", "lzo", write(f"/boot/initrd.img-{KERNEL}", b"\x89\x4c\x5a\x4f" + bytes(9)), UNKNOWN, None, "lzo"),
     Case("KRN019", "none wanted", edit("/boot/grub/grub.cfg", "initrd", "#"), PASS),
     Case("CMD001", "ttyS0", vhd(), PASS),
     Case("CMD001", "no serial console", edit("/boot/grub/grub.cfg", "console=ttyS0,115200", "quiet"), WARN, FAIL, "grub.cfg:2"),

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
+from gallery_operator.prerequisites.facts import lz4
 from gallery_operator.prerequisites.readers.base import UnreadableError
 
 MAX_UNPACKED_BYTES: Final = 1024 * 1024 * 1024
@@ -86,57 +87,62 @@ def _pieces(read_at: ReadAt, size: int) -> Iterator[bytes]:
 
 
 class _Stream:
-    """Bytes of an iterator on demand."""
+    """Bytes of an iterator on demand. What was taken is cut off in large pieces only: cutting copies the rest."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._buffer = b""
+        self._at = 0
 
     def _more(self) -> bool:
         piece = next(self._pieces, None)
         if piece is None:
             return False
-        self._buffer += piece
+        self._buffer = self._buffer[self._at :] + piece
+        self._at = 0
         return True
 
     def peek(self, count: int) -> bytes:
-        while len(self._buffer) < count and self._more():
+        while len(self._buffer) - self._at < count and self._more():
             pass
-        return self._buffer[:count]
+        return self._buffer[self._at : self._at + count]
 
     def take(self, count: int) -> bytes:
         data = self.peek(count)
         if len(data) < count:
             raise UnreadableError("the initramfs ends in the middle of an archive")
-        self._buffer = self._buffer[count:]
+        self._at += count
         return data
 
     def skip(self, count: int) -> None:
-        while count > len(self._buffer):
-            count -= len(self._buffer)
-            self._buffer = b""
+        while count > (there := len(self._buffer) - self._at):
+            count -= there
+            self._at = len(self._buffer)
             if not self._more():
                 raise UnreadableError("the initramfs ends in the middle of an archive")
-        self._buffer = self._buffer[count:]
+        self._at += count
 
     def skip_zeros(self) -> bool:
         """Go to the next byte that is not zero; False at the end."""
         while True:
-            self._buffer = self._buffer.lstrip(b"\0")
-            if self._buffer:
+            rest = self._buffer[self._at :].lstrip(b"\0")
+            if rest:
+                self._buffer, self._at = rest, 0
                 return True
+            self._buffer, self._at = b"", 0
             if not self._more():
                 return False
 
     def piece(self, count: int) -> bytes:
         """Up to ``count`` bytes; empty at the end."""
-        if not self._buffer and not self._more():
+        if self._at == len(self._buffer) and not self._more():
             return b""
-        data, self._buffer = self._buffer[:count], self._buffer[count:]
+        data = self._buffer[self._at : self._at + count]
+        self._at += len(data)
         return data
 
     def push_back(self, data: bytes) -> None:
-        self._buffer = data + self._buffer
+        self._buffer, self._at = data + self._buffer[self._at :], 0
 
 
 def _archive(stream: _Stream, found: set[str], budget: _Budget) -> None:
@@ -249,7 +255,9 @@ def _decoder(magic: bytes) -> _Decoder:
         return _Bounded(bz2.BZ2Decompressor())
     if magic[:4] == b"\x28\xb5\x2f\xfd":
         return _Zstd()
-    known = {b"\x02\x21\x4c\x18": "lz4", b"\x04\x22\x4d\x18": "lz4", b"\x89\x4c\x5a\x4f": "lzo"}
+    if magic[:4] == lz4.LEGACY_MAGIC:
+        return lz4.LegacyDecoder()
+    known = {b"\x04\x22\x4d\x18": "lz4 (frame format)", b"\x89\x4c\x5a\x4f": "lzo"}
     name = known.get(magic[:4])
     raise UnreadableError(
         f"the initramfs is compressed with {name}, which is not supported"
@@ -263,12 +271,23 @@ def _unpacked(stream: _Stream, decoder: _Decoder, budget: _Budget) -> Iterator[b
     while not decoder.done:
         data = stream.piece(decoder.piece)
         if not data:
-            raise UnreadableError("the compressed initramfs ends too early")
+            _finish(decoder)
+            break
         for output in _fed(decoder, data):
             budget.spend(len(output))
             if output:
                 yield output
     stream.push_back(decoder.rest)
+
+
+def _finish(decoder: _Decoder) -> None:
+    """The input is at its end: only a format without an end mark may end here."""
+    if not isinstance(decoder, lz4.LegacyDecoder):
+        raise UnreadableError("the compressed initramfs ends too early")
+    try:
+        decoder.finish()
+    except ValueError as error:
+        raise UnreadableError(f"the initramfs cannot be unpacked: {error}") from error
 
 
 def _fed(decoder: _Decoder, data: bytes) -> Iterator[bytes]:
