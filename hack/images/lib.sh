@@ -21,6 +21,7 @@ lock_images() {
 
 # Sets ENGINE and PYTHON.
 find_engine() {
+  INPUTS=
   find_python
   if docker_answers; then
     ENGINE=docker
@@ -80,6 +81,9 @@ node_modules() {
     cp "$source/package.json" "$source/package-lock.json" "$folder.part/"
     (cd "$folder.part" && "$npm" ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error >&2) \
       || die "could not fetch npm packages; npm's message is above"
+    # More than half of all files: sources and declarations of what is there compiled, maps, manuals.
+    find "$folder.part/node_modules" -type f ! -iname 'licen[cs]e*' \
+      \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.md' \) -delete
     mv "$folder.part" "$folder"
   fi
   printf '%s\n' "$folder/node_modules"
@@ -134,7 +138,25 @@ make_base_node() {
   BASE=localhost/base-node:22
 }
 
-# Builds localhost/NAME:dev from a context and leaves it in the layout.
+# Identifies everything an image is made from. Wheels and npm packages are what the lock files in the context say.
+inputs_of() {
+  (
+    cd "$1" || exit
+    find . \( -path ./wheels -o -path ./node_modules \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+    base_recipe python
+    base_recipe "$2"
+    cat "$REPO_ROOT/hack/images/lib.sh"
+  ) | sha256sum | cut -c1-16
+}
+
+# True where the layout has the image that NAME's context (still without packages) would give.
+unchanged() {
+  [ "$ENGINE" = buildah ] || return 1
+  INPUTS=$(inputs_of "$2" "$3")
+  [ -f "$LAYOUT/.$1.inputs" ] && [ "$(cat "$LAYOUT/.$1.inputs")" = "$INPUTS" ]
+}
+
+# Builds localhost/NAME:dev from a context and leaves it in the layout. To be called after `unchanged`.
 build_image() {
   local name=$1 context=$2
   base "$3"
@@ -189,9 +211,16 @@ remove_replaced() {
 export_image() {
   local name=$1 id
   id=$(buildah_ inspect --type image --format '{{.FromImageID}}' "localhost/$name:dev")
-  if [ -f "$LAYOUT/.$name.id" ] && [ "$(cat "$LAYOUT/.$name.id")" = "$id" ]; then return 0; fi
+  if [ -f "$LAYOUT/.$name.id" ] && [ "$(cat "$LAYOUT/.$name.id")" = "$id" ]; then
+    note "$name.inputs" "$INPUTS"
+    return 0
+  fi
   buildah_ push --quiet "localhost/$name:dev" "oci:$LAYOUT:$name" >/dev/null || die "could not export $name"
   (cd "$REPO_ROOT" && as_root "$PYTHON" -m hack.localcluster.archive prune "$LAYOUT")
   as_root chmod -R a+rX "$LAYOUT"
-  printf '%s\n' "$id" | as_root tee "$LAYOUT/.$name.id" >/dev/null
+  note "$name.id" "$id"
+  note "$name.inputs" "$INPUTS"
 }
+
+# Writes down something about an image beside it; last of all, so that an interrupted build is done again.
+note() { printf '%s\n' "$2" | as_root tee "$LAYOUT/.$1" >/dev/null; }

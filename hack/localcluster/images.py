@@ -58,9 +58,15 @@ def load_named(instance: Instance, record: Record, name: str) -> bool:
     """
     short = name.removeprefix("localhost/").removesuffix(":dev")
     layout = Layout(instance.cache / "images" / "layout", short)
-    if not layout.exists():
-        raise ClusterError(f"there is no image '{name}': 'hack/images/build' makes images, or give an archive's path")
-    return load_layout(instance, record, layout, f"localhost/{short}:dev")
+    for _ in range(5):
+        if not layout.exists():
+            break
+        try:
+            return load_layout(instance, record, layout, f"localhost/{short}:dev")
+        except FileNotFoundError:
+            # A build has just replaced the image, and removed what the older one was made of.
+            continue
+    raise ClusterError(f"there is no image '{name}': 'hack/images/build' makes images, or give an archive's path")
 
 
 def load_layout(instance: Instance, record: Record, layout: Layout, reference: str) -> bool:

@@ -35,6 +35,7 @@ def start(
     spec: Spec,
     *,
     mode: str,
+    identity: str,
     address: str,
     prefix: Sequence[str] = (),
     connect: Callable[[int], None] = lambda pid: None,
@@ -49,6 +50,7 @@ def start(
         instance: the cluster.
         spec: what to run.
         mode: what kind of cluster it is, for the record.
+        identity: digest of everything that decides what it runs, for the record.
         address: where its API server will listen.
         prefix: command that runs the supervisor in its namespaces.
         connect: called with the process id of the prefix while the supervisor waits; makes its network.
@@ -81,10 +83,10 @@ def start(
     if child.stdin is None or child.stdout is None:
         raise AssertionError("both were asked for as pipes")
     try:
-        identity = Identity.of(child.pid)
-        if child.stdout.readline() != b"ready\n" or identity is None:
+        process = Identity.of(child.pid)
+        if child.stdout.readline() != b"ready\n" or process is None:
             raise ClusterError(f"could not start; {controlplane.log_hint(instance, 'supervisor')}")
-        record = Record(identity, mode, digest(spec), address)
+        record = Record(process, mode, identity, address)
         record.save(instance.record)
         connect(child.pid)
         child.stdin.write(b"go\n")
@@ -102,9 +104,9 @@ def start(
     return record
 
 
-def digest(spec: Spec) -> str:
-    """Identifies what a cluster runs; another digest means it has to be started anew."""
-    return hashlib.sha256(spec.to_json().encode()).hexdigest()[:16]
+def digest(spec: Spec, *configuration: str) -> str:
+    """Identifies what a cluster runs and how; another digest means it has to be started anew."""
+    return hashlib.sha256("\0".join([spec.to_json(), *configuration]).encode()).hexdigest()[:16]
 
 
 def stop(record: Record, *, gently: bool) -> None:
@@ -149,7 +151,7 @@ def up_control_plane(instance: Instance) -> Record:
     shutil.rmtree(instance.state / "etcd", ignore_errors=True)  # its peer address has changed
     controlplane.make_keys(instance, ports)
     spec = _control_plane_spec(instance, binaries, ports)
-    record = start(instance, spec, mode=CONTROL_PLANE, address=ports.api_server)
+    record = start(instance, spec, mode=CONTROL_PLANE, identity=digest(spec), address=ports.api_server)
     controlplane.wait_ready(instance, record)
     return record
 

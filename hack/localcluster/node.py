@@ -91,7 +91,7 @@ def up(instance: Instance) -> Record:
         )
     if current and current.supervisor.alive():
         link = saved_link(instance)
-        if link and digest(_spec(instance, binaries, link)) == current.digest and _unexpired(instance):
+        if link and _digest(instance, binaries, link) == current.digest and _unexpired(instance):
             controlplane.wait_ready(instance, current)
             return current
         say("the cluster's programs have changed: starting it again with what it holds")
@@ -110,6 +110,7 @@ def up(instance: Instance) -> Record:
             instance,
             spec,
             mode=NODE,
+            identity=_digest(instance, binaries, link),
             address=f"{link.node}:{API_PORT}",
             prefix=["sh", "-c", JOIN_CGROUPS, "sh", *map(str, joined), "--", *UNSHARE, "--propagation=slave"],
             connect=lambda pid: network.connect(instance.link, link, pid),
@@ -219,20 +220,33 @@ def _write_configuration(instance: Instance, link: network.Link) -> None:
         pki.make_leaf(instance.pki, leaf)
         controlplane.write_kubeconfig(instance, ports, leaf)
     (instance.conf / "cni").mkdir(exist_ok=True)
-    write_private(instance.conf / "cni" / "10-pods.conflist", nodeconfig.cni())
-    write_private(instance.conf / "resolv.conf", "# The node reaches nothing but itself and its machine.\n")
+    for name, text in _configuration(instance).items():
+        write_private(instance.conf / name, text)
+    for folder in (instance.state / "kubelet", instance.state / "volumes", instance.state / "pod-logs"):
+        folder.mkdir(exist_ok=True)
+
+
+def _configuration(instance: Instance) -> dict[str, str]:
+    """The configuration files: name in the configuration folder -> content."""
     containerd = nodeconfig.containerd(
         instance,
         cni_plugins=cni_folder() or CNI_FOLDERS[0],
         snapshotter=snapshotter(instance),
         restrict_oom=not has_capability(CAP_SYS_RESOURCE),
     )
-    write_private(instance.conf / "containerd.toml", containerd)
-    write_private(instance.conf / "kubelet.yaml", nodeconfig.kubelet(instance))
     proxy = nodeconfig.kube_proxy(controlplane.kubeconfig_of(instance, PROXY), nftables=kernel() >= NFTABLES_KERNEL)
-    write_private(instance.conf / "kube-proxy.yaml", proxy)
-    for folder in (instance.state / "kubelet", instance.state / "volumes", instance.state / "pod-logs"):
-        folder.mkdir(exist_ok=True)
+    return {
+        "cni/10-pods.conflist": nodeconfig.cni(),
+        "resolv.conf": "# The node reaches nothing but itself and its machine.\n",
+        "containerd.toml": containerd,
+        "kubelet.yaml": nodeconfig.kubelet(instance),
+        "kube-proxy.yaml": proxy,
+    }
+
+
+def _digest(instance: Instance, binaries: dict[str, Path], link: network.Link) -> str:
+    configuration = [*_configuration(instance).values(), controlplane.AUDIT_POLICY]
+    return digest(_spec(instance, binaries, link), *configuration)
 
 
 def _spec(instance: Instance, binaries: dict[str, Path], link: network.Link) -> Spec:
