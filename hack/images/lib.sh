@@ -6,7 +6,9 @@ LAYOUT="$IMAGES/layout" # OCI layout with all finished images, one tag each
 DEBIAN=bookworm
 # What the operator's image needs from Debian is in the base already: base layers are shared by all images, and the
 # build needs neither apt nor a network then.
-DEBIAN_PACKAGES=ca-certificates,grub-common,python3,qemu-utils
+# libstdc++6 is for Node; grub-common and qemu-utils are for the operator.
+# libstdc++6 is for Node, whose base stands on this one.
+DEBIAN_PACKAGES=ca-certificates,grub-common,libstdc++6,python3,qemu-utils
 DEBIAN_PYTHON=3.11
 REGISTRY_BASE_PYTHON="docker.io/library/python:3.12-slim-bookworm"
 REGISTRY_BASE_NODE="docker.io/library/node:22-bookworm-slim"
