@@ -103,7 +103,8 @@ class KubeGateway:
             ca_path=settings.ssl_ca_cert,
             certificate_path=settings.cert_file,
             private_key_path=settings.key_file,
-            token=token.removeprefix("Bearer ") if token else None,
+            # The in-cluster loader writes "bearer <token>", the kubeconfig loader "Bearer <token>".
+            token=token.split(" ")[-1].strip() if token else None,
             insecure=not settings.verify_ssl,
         )
 
