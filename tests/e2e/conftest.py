@@ -24,10 +24,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in here:
         item.add_marker(pytest.mark.e2e)
         item.add_marker(pytest.mark.timeout(_SECONDS))
-    order = {item.nodeid: ({"calm": 0, "": 1, "killed": 2}[group_of(item)], place) for place, item in enumerate(here)}
+    order = {item.nodeid: (_turn(item), place) for place, item in enumerate(here)}
     places = [place for place, item in enumerate(items) if item.nodeid in order]
     for place, item in zip(places, sorted(here, key=lambda each: order[each.nodeid]), strict=True):
         items[place] = item
+
+
+def _turn(item: pytest.Item) -> int:
+    if "killer" in getattr(item, "fixturenames", ()):
+        return 3  # it judges the fire
+    return {"calm": 0, "": 1, "killed": 2}[group_of(item)]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.e2e import journeys, names
-from tests.support.e2e.kube import Json, is_ready
+from tests.support.e2e.kube import Json, condition, is_ready
 from tests.support.e2e.sandbox import GROUP_NAME, LOCATION, Sandbox
 from tests.support.e2e.scenarios import scenario
 
@@ -38,7 +38,7 @@ def test_forbidden(sandbox: Sandbox) -> None:
 
     def told() -> Json | None:
         found = sandbox.get("Gallery", "platform")
-        ready = next((each for each in found.get("status", {}).get("conditions", []) if each["type"] == "Ready"), {})
+        ready = condition(found)
         return ready if "AuthorizationFailed" in f"{ready.get('reason')} {ready.get('message')}" else None
 
     sandbox.wait("the gallery to tell AuthorizationFailed", told, seconds=60)
@@ -113,7 +113,7 @@ def test_drift_is_corrected(sandbox: Sandbox) -> None:
 
     def corrected() -> bool:
         found = sandbox.azure.resource(body["id"]) or {}
-        return found.get("properties", {}).get("description") == "wanted"
+        return bool(found.get("properties", {}).get("description") == "wanted")
 
     sandbox.wait("the description to be corrected", corrected, seconds=60)
 

@@ -8,7 +8,7 @@ from tests.support.e2e import journeys, quiet
 from tests.support.e2e.cluster import Cluster
 from tests.support.e2e.install import RESYNC_SECONDS
 from tests.support.e2e.memory import operator_memory
-from tests.support.e2e.sandbox import GROUP_NAME, LOCATION, Sandbox
+from tests.support.e2e.sandbox import ACCOUNT, CONTAINER, GROUP_NAME, LOCATION, Sandbox
 
 _MIB = 1024 * 1024
 _OBJECTS = 100
@@ -20,7 +20,7 @@ def test_quiet_with_a_hundred_objects(cluster: Cluster) -> None:
     """All four kinds are Ready: not one write to Kubernetes or Azure, in several resyncs; memory stays small."""
     with Sandbox.make(cluster, "quiet") as sandbox:
         journeys.small_image(sandbox, ("westeurope", "northeurope"))
-        blob = {"storageAccountId": journeys.ACCOUNT, "container": journeys.CONTAINER, "blobName": "quiet.vhd"}
+        blob = {"storageAccountId": ACCOUNT, "container": CONTAINER, "blobName": "quiet.vhd"}
         sandbox.small_import("blob", 8, destination={"pageBlob": blob})
         for number in range(_OBJECTS - 5):
             name = f"gallery{number:03}"

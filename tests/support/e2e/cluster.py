@@ -84,7 +84,7 @@ class Cluster:
             return "there was none to kill"
         pod = chance.choice(pods)
         name = pod["metadata"]["name"]
-        state = next(iter((pod.get("status") or {}).get("containerStatuses") or []), {})
+        state: Json = next(iter((pod.get("status") or {}).get("containerStatuses") or []), {})
         # A second crash of one container costs a back-off of 10 s and more, which tests only the kubelet.
         if state.get("restartCount", 0) == 0 and self._sigkill(str(state.get("containerID") or "")):
             return f"SIGKILL to {name}"

@@ -104,9 +104,7 @@ def deploy(kube: Kube, image: str) -> None:
 def _send(kube: Kube, files: dict[str, Path]) -> None:
     """Copy the real disks into the server's pod through the API server; holes are not sent."""
     kubectl = [tool("kubectl"), "--kubeconfig", str(kube.kubeconfig)]
-    if kube.context:
-        kubectl += ["--context", kube.context]
-    inside = [*kubectl, "exec", "-n", names.DISKS_NAMESPACE, "-i", _POD, "--"]
+    inside = [*kubectl, "--context", kube.context, "exec", "-n", names.DISKS_NAMESPACE, "-i", _POD, "--"]
     present = run([*inside, "find", "/data", "-maxdepth", "1", "-type", "f", "-printf", "%f %s\n"]).splitlines()
     missing = [files[name] for name in FILES if f"{name} {files[name].stat().st_size}" not in present]
     for path in missing:

@@ -23,15 +23,31 @@ import ssl
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
 _MIB = 1024 * 1024
 _CHUNK = 256 * 1024
-COUNTS = web.AppKey("counts", Counter[str])
-TOKEN = web.AppKey("token", list[str])
-DATA = web.AppKey("data", Path)
+
+
+@dataclass
+class State:
+    """What the server knows.
+
+    Attributes:
+        data: Folder of its files.
+        counts: How often each path was asked for.
+        tokens: What opens ``/private/``.
+    """
+
+    data: Path
+    counts: Counter[str] = field(default_factory=Counter)
+    tokens: list[str] = field(default_factory=list)
+
+
+STATE = web.AppKey("state", State)
 
 
 def random_disk(mebibytes: int, seed: int) -> bytes:
@@ -51,8 +67,8 @@ def random_disk(mebibytes: int, seed: int) -> bytes:
 
 def _file(request: web.Request) -> Path:
     name = request.match_info["name"]
-    path = (request.app[DATA] / name).resolve()
-    if not path.is_relative_to(request.app[DATA].resolve()) or not path.is_file():
+    path = (request.app[STATE].data / name).resolve()
+    if not path.is_relative_to(request.app[STATE].data.resolve()) or not path.is_file():
         raise web.HTTPNotFound(text=f"there is no {name}")
     return path
 
@@ -65,7 +81,7 @@ async def disks(request: web.Request) -> web.StreamResponse:
 async def made_up(request: web.Request) -> web.StreamResponse:
     """Serve a made-up disk."""
     size, seed = int(request.match_info["size"]), int(request.match_info["seed"])
-    path = request.app[DATA] / f".random-{size}-{seed}"
+    path = request.app[STATE].data / f".random-{size}-{seed}"
     if not path.exists():
         part = path.with_name(f"{path.name}.{id(request)}")
         content = await asyncio.to_thread(random_disk, size, seed)
@@ -110,8 +126,8 @@ async def truncated(request: web.Request) -> web.StreamResponse:
 async def flaky(request: web.Request) -> web.StreamResponse:
     """Drop the first three connections of a tag."""
     tag = f"flaky {request.match_info['tag']}"
-    request.app[COUNTS][tag] += 1
-    tries = request.app[COUNTS][tag]
+    request.app[STATE].counts[tag] += 1
+    tries = request.app[STATE].counts[tag]
     size = _file(request).stat().st_size
     return await _send(request, end=size * tries // 4 if tries <= 3 else None, rate=None)
 
@@ -123,7 +139,7 @@ async def slow(request: web.Request) -> web.StreamResponse:
 
 async def private(request: web.Request) -> web.StreamResponse:
     """Serve with the right header only."""
-    tokens = request.app[TOKEN]
+    tokens = request.app[STATE].tokens
     if not tokens or request.headers.get("X-Disk-Token") not in tokens:
         raise web.HTTPUnauthorized(text="no or a wrong X-Disk-Token")
     return web.FileResponse(_file(request))
@@ -131,7 +147,7 @@ async def private(request: web.Request) -> web.StreamResponse:
 
 async def set_token(request: web.Request) -> web.Response:
     """Accept one more token."""
-    request.app[TOKEN].append((await request.text()).strip())
+    request.app[STATE].tokens.append((await request.text()).strip())
     return web.Response()
 
 
@@ -158,7 +174,7 @@ async def backing(request: web.Request) -> web.StreamResponse:
 
 async def counts(request: web.Request) -> web.Response:
     """Tell how often each path was asked for."""
-    return web.json_response(dict(request.app[COUNTS]))
+    return web.json_response(dict(request.app[STATE].counts))
 
 
 @web.middleware
@@ -166,14 +182,14 @@ async def count(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Count a request."""
-    request.app[COUNTS][request.path] += 1
+    request.app[STATE].counts[request.path] += 1
     return await handler(request)
 
 
 async def serve(data: Path, tls: Path, http: int, https: int) -> None:
     """Serve until the process is ended."""
     application = web.Application(middlewares=[count])
-    application[COUNTS], application[TOKEN], application[DATA] = Counter(), [], data
+    application[STATE] = State(data)
     application.add_routes(
         [
             web.get("/disks/{name}", disks),

@@ -20,7 +20,7 @@ def dump(kube: Kube, namespaces: Iterable[str]) -> str:
     It never raises: what cannot be read is said in its place.
     """
     names = list(namespaces)
-    parts = [_guarded(f"namespace {name}", lambda name=name: _namespace(kube, name)) for name in names]  # type: ignore[misc]
+    parts = [_guarded(f"namespace {name}", lambda name=name: _namespace(kube, name)) for name in names]
     parts.append(_guarded("operator", lambda: _operator(kube, names)))
     return "\n".join(parts)
 
@@ -35,7 +35,7 @@ def _guarded(title: str, make: object) -> str:
 def _namespace(kube: Kube, namespace: str) -> str:
     from tests.support.e2e.kube import OUR_KINDS
 
-    parts = []
+    parts: list[str] = []
     for kind in (*OUR_KINDS, "Job", "PersistentVolumeClaim"):
         parts.extend(_short(kind, item) for item in kube.list(kind, namespace))
     for event in sorted(kube.list("Event", namespace), key=lambda each: str(each["metadata"]["creationTimestamp"])):
@@ -63,7 +63,7 @@ def _short(kind: str, item: Json) -> str:
 
 
 def _operator(kube: Kube, about: list[str]) -> str:
-    parts = []
+    parts: list[str] = []
     for pod in kube.list("Pod", OPERATOR_NAMESPACE):
         name = pod["metadata"]["name"]
         states = pod.get("status", {}).get("containerStatuses") or []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from tests.support.e2e import disks
 from tests.support.e2e.kube import Json, condition
@@ -13,7 +14,7 @@ MIB = 1024 * 1024
 _PATIENCE = 240.0
 
 
-def scaffold(sandbox: Sandbox, **gallery: object) -> None:
+def scaffold(sandbox: Sandbox, **gallery: Any) -> None:
     """Make the gallery and the definition that most journeys begin with; waits for neither."""
     sandbox.gallery(**gallery)
     sandbox.definition()
@@ -127,7 +128,7 @@ def image_from_claims(sandbox: Sandbox, *, real: bool, seconds: float = _PATIENC
     )
 
 
-def small_image(sandbox: Sandbox, regions: tuple[str, ...] = (LOCATION,), **version: object) -> None:
+def small_image(sandbox: Sandbox, regions: tuple[str, ...] = (LOCATION,), **version: Any) -> None:
     """A version of a made-up disk; returns when all four objects are Ready."""
     scaffold(sandbox)
     sandbox.small_import("os", 7)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from kubernetes.client import ApiClient, ApiException
-from kubernetes.config import new_client_from_config
+from kubernetes.config import list_kube_config_contexts, new_client_from_config
 
 from gallery_operator.api import GROUP, KINDS, VERSION
 
@@ -52,8 +52,10 @@ class Kube:
     def __init__(self, kubeconfig: Path, context: str | None) -> None:
         """Connect with a context of a kubeconfig; None: its current one."""
         self.kubeconfig = kubeconfig
-        self.context = context
         self._api: ApiClient = new_client_from_config(config_file=str(kubeconfig), context=context)
+        if context is None:
+            context = list_kube_config_contexts(config_file=str(kubeconfig))[1]["name"]
+        self.context: str = context
         self._host: str = self._api.configuration.host
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from tests.support.e2e.cluster import Cluster
-from tests.support.e2e.kube import OUR_KINDS, is_ready
+from tests.support.e2e.kube import OUR_KINDS, Json, condition
 
 _WRITES = ("PUT", "POST", "PATCH", "DELETE")
 _COUNTER = "gallery_operator_kubernetes_writes_total"
@@ -92,9 +92,9 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     return Difference(kubernetes, objects, azure, after.reads - before.reads, before.pods != after.pods)
 
 
-def all_ready(cluster: Cluster) -> bool:
-    """Whether each of our objects in the cluster is Ready."""
-    return all(is_ready(item) for kind in OUR_KINDS for item in cluster.kube.list(kind))
+def is_stalled(document: Json) -> bool:
+    """Whether an object waits for a person."""
+    return bool(condition(document, "Stalled").get("status") == "True")
 
 
 def watch(cluster: Cluster, seconds: float) -> Difference:

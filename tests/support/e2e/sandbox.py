@@ -23,7 +23,7 @@ GROUP_NAME = "rg-images"
 LOCATION = "westeurope"
 THREE_REGIONS = ("westeurope", "northeurope", "eastus2")
 _PROVIDERS = f"/subscriptions/{names.SUBSCRIPTION}/resourceGroups/{GROUP_NAME}/providers"
-ACCOUNT = f"{_PROVIDERS}/Microsoft.Storage/storageAccounts/imports"
+ACCOUNT = f"{_PROVIDERS}/Microsoft.Storage/storageAccounts/images"
 CONTAINER = "vhds"
 SMALL_MIB = 4
 # A made-up disk is no installed Linux: what the checks say about it is not what these scenarios are about.
