@@ -6,7 +6,6 @@ LAYOUT="$IMAGES/layout" # OCI layout with all finished images, one tag each
 DEBIAN=bookworm
 # What the operator's image needs from Debian is in the base already: base layers are shared by all images, and the
 # build needs neither apt nor a network then.
-# libstdc++6 is for Node; grub-common and qemu-utils are for the operator.
 # libstdc++6 is for Node, whose base stands on this one.
 DEBIAN_PACKAGES=ca-certificates,grub-common,libstdc++6,python3,qemu-utils
 DEBIAN_PYTHON=3.11
