@@ -111,7 +111,7 @@ class Engine:
         self._tracker = tracker
         self._concurrency = concurrency
         self._lease = lease
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # counting happens inside and outside of handing out work
         self._budget = Budget(BUFFER_BYTES)
         self._failure: BaseException | None = None
         self._result = Sent()
@@ -240,13 +240,12 @@ class Engine:
             raise refused(self._target.name, what, error) from None
 
     def _done(self, piece: Piece, *, resumed: bool) -> None:
-        if resumed:
-            self._result.resumed += piece.length
-            self._tracker.advance(piece.length)
-        else:
-            with self._lock:
+        with self._lock:
+            if resumed:
+                self._result.resumed += piece.length
+            else:
                 self._result.sent += piece.length
-            self._tracker.advance(piece.length, sent=piece.length)
+        self._tracker.advance(piece.length, sent=0 if resumed else piece.length)
 
 
 def refused(name: str, what: str, error: HttpResponseError) -> WorkerError:

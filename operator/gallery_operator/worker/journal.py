@@ -47,6 +47,7 @@ class Journal:
 
     def __init__(self, path: Path, url: str, table_sha256: str, pieces: int) -> None:
         self._lock = threading.Lock()
+        self._pieces = pieces
         self.acknowledged = Bitmap(pieces)
         self.count = 0
         parts = urlsplit(url)
@@ -81,6 +82,12 @@ class Journal:
             # One write at the end of the file: what a kill leaves is a whole record or none.
             os.lseek(self._fd, 0, os.SEEK_END)
             os.write(self._fd, record)
+
+    def forget(self) -> None:
+        """Start with an empty target: what was sent to a blob of the same name went with it."""
+        with self._lock:
+            os.ftruncate(self._fd, _HEADER_BYTES)
+            self.acknowledged, self.count = Bitmap(self._pieces), 0
 
     def close(self) -> None:
         """Close the file."""

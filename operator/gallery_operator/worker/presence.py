@@ -8,9 +8,12 @@ from azure.core.exceptions import HttpResponseError
 from gallery_operator.worker.journal import Bitmap, Journal
 from gallery_operator.worker.layout import PAGE_BYTES, Range, covers, subtract
 from gallery_operator.worker.survey import Piece, PieceTable
-from gallery_operator.worker.target import Target
+from gallery_operator.worker.target import Target, describe
 
 log = logging.getLogger(__name__)
+
+_CANNOT_LIST = frozenset({400, 403, 405, 409, 501})
+"""The SAS lacks the permission to read, or the endpoint (a managed disk's) does not know the request."""
 
 WINDOW_BYTES = 1024 * PAGE_BYTES
 """So much of the target is listed by one request (4 GiB): its answer stays below a few MB."""
@@ -47,7 +50,7 @@ def compare(target: Target, table: PieceTable, total: int, *, trusted: bool, jou
 
     Raises:
         WorkerError: The target cannot be reached.
-        HttpResponseError: Another refusal than of the permission to list.
+        HttpResponseError: The target is gone, or another answer that has nothing to do with listing.
     """
     result = Presence(Bitmap(len(table)), Bitmap(len(table)))
     index = 0
@@ -56,9 +59,9 @@ def compare(target: Target, table: PieceTable, total: int, *, trusted: bool, jou
         try:
             written = target.page_ranges(start, end - start)
         except HttpResponseError as error:
-            if error.status_code != 403:
+            if error.status_code not in _CANNOT_LIST:
                 raise
-            log.warning("the SAS does not allow to list the target's pages; the journal alone decides")
+            log.warning("the target's pages cannot be listed (%s); the journal alone decides", describe(error))
             return Presence(journal.acknowledged, Bitmap(len(table)))
         pieces: list[Piece] = []
         # No piece crosses a window, as none crosses a multiple of 4 MiB.

@@ -192,7 +192,7 @@ def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Track
         tracker.start("Uploading", total, zeros)
         tracker.advance(0, skipped=zeros)
         if fresh:
-            # Nothing is in it, whatever a journal says of a blob of the same name.
+            journal.forget()
             present, doubtful = Bitmap(len(table)), Bitmap(len(table))
         else:
             # A page blob that carries our mark was written from this disk only; a managed disk has no mark.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import io
@@ -33,6 +34,7 @@ from gallery_operator.contract import (
 )
 from gallery_operator.worker.backoff import Backoff, parse_retry_after
 from gallery_operator.worker.checksum import Checksum
+from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import decompress, first_bytes
 from gallery_operator.worker.engine import Budget
 from gallery_operator.worker.errors import WorkerError
@@ -401,3 +403,40 @@ def test_open_image_uses_plain_files_as_they_are(tmp_path: Path) -> None:
     opened = open_image(packed, work)
     assert opened.path == work / "image"
     assert opened.image.container("disk.xz").compression == "xz"
+
+
+# Opening without openat2.
+
+
+def test_links_are_not_followed_where_the_kernel_cannot_watch_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "disk").write_bytes(b"disk")
+    (tmp_path / "link").symlink_to("deep/disk")
+    (tmp_path / "way").symlink_to("deep")
+
+    class NoOpenat2:
+        def __init__(self, *arguments: object, **options: object) -> None:
+            pass
+
+        def syscall(self, *arguments: object) -> int:
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", NoOpenat2)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: errno.ENOSYS)
+    fd = open_beneath(tmp_path, "deep/disk")
+    assert os.read(fd, 10) == b"disk"
+    os.close(fd)
+    for path, code in (("link", FailureCode.SOURCE_FORBIDDEN), ("way/disk", FailureCode.SOURCE_NOT_FOUND)):
+        with pytest.raises(WorkerError) as caught:
+            open_beneath(tmp_path, path)
+        assert caught.value.code == code
+
+
+def test_a_claim_that_is_no_device(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    for name, code in (("file", FailureCode.NOT_A_DISK), ("missing", FailureCode.SOURCE_NOT_FOUND)):
+        with pytest.raises(WorkerError) as caught:
+            open_device(tmp_path / name)
+        assert caught.value.code == code
