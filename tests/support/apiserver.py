@@ -150,6 +150,26 @@ class ApiServer:
         assert answer.ok, answer.message
         return name
 
+    def kubeconfig_of(self, namespace: str, service_account: str, folder: Path) -> Path:
+        """Write a kubeconfig with the rights of a service account, and return its path.
+
+        Args:
+            namespace: Namespace of the service account; it must exist.
+            service_account: Its name.
+            folder: Private, for the file.
+        """
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
+        answer = self.request("POST", path, request)
+        assert answer.ok, answer.message
+        config = yaml.safe_load(self.kubeconfig.read_text())
+        for user in config["users"]:
+            user["user"] = {"token": answer.body["status"]["token"]}
+        file = folder / f"kubeconfig-{service_account}"
+        file.touch(mode=0o600)
+        file.write_text(yaml.safe_dump(config))
+        return file
+
     def install_crds(self, folder: Path = ROOT / "crds") -> None:
         """Create or replace the CRDs and wait until they are served.
 

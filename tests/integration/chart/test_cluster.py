@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.chart.install import as_list, install_rights, kubectl, user_of
 from tests.support.apiserver import ApiServer, tool
-from tests.support.chart import CHART, NAMESPACE, VALUE_SETS, Rendered, render
+from tests.support.chart import CHART, NAMESPACE, VALUE_SETS, render
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("release_namespaces")]
 
 KINDS = ("galleries", "galleryimagedefinitions", "vhdimports", "imageversions")
 GROUP = "gallery-operator.dev"
@@ -25,11 +25,11 @@ RIGHTS: dict[tuple[str, str], set[str]] = {
     **{(GROUP, f"{kind}/status"): {"patch"} for kind in KINDS},
     (GROUP, "vhdimports/finalizers"): {"update"},
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete"},
-    ("", "pods"): {"get", "list"},
+    ("", "pods"): {"list"},
     ("", "secrets"): {"get", "create", "update", "delete"},
     ("", "configmaps"): {"get"},
-    ("", "persistentvolumeclaims"): {"get", "create", "delete"},
-    ("", "events"): {"create", "patch"},
+    ("", "persistentvolumeclaims"): {"get", "list", "create", "delete"},
+    ("", "events"): {"create"},
     # Nothing at all:
     ("", "pods/log"): set(),
     ("", "pods/exec"): set(),
@@ -42,24 +42,6 @@ RIGHTS: dict[tuple[str, str], set[str]] = {
     ("rbac.authorization.k8s.io", "clusterroles"): set(),
     ("apiextensions.k8s.io", "customresourcedefinitions"): set(),
 }
-
-
-def kubectl(apiserver: ApiServer, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [tool("kubectl"), "--kubeconfig", str(apiserver.kubeconfig), *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def namespaces(apiserver: ApiServer) -> None:
-    for name in (NAMESPACE, "team-a", "team-b", "team-c"):
-        answer = apiserver.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-        assert answer.status in {201, 409}, answer.message
-
-
-def as_list(release: Rendered) -> str:
-    # The Prometheus operator's kinds are not known here.
-    known = [each for each in release if not each["apiVersion"].startswith("monitoring.coreos.com/")]
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": known})
 
 
 @pytest.mark.parametrize("name", sorted(VALUE_SETS))
@@ -107,31 +89,23 @@ def leases(apiserver: ApiServer, user: str, namespace: str, name: str) -> set[st
     }
 
 
-def install_rights(apiserver: ApiServer, tmp_path: Path, values: dict[str, Any]) -> str:
-    """Apply the roles of a release; return the name of the operator's user."""
-    release = render(tmp_path, values)
-    wanted = {"ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
-    mine = Rendered(each for each in release if each["kind"] in wanted)
-    done = kubectl(apiserver, "apply", "-f", "-", stdin=as_list(mine))
-    assert done.returncode == 0, done.stderr
-    return f"system:serviceaccount:{NAMESPACE}:{mine.one('ServiceAccount')['metadata']['name']}"
-
-
 def test_rights_in_the_cluster(apiserver: ApiServer, tmp_path: Path) -> None:
-    user = install_rights(apiserver, tmp_path, {"fullnameOverride": "rights-cluster"})
-    assert rights(apiserver, user, "team-a") == RIGHTS
-    assert leases(apiserver, user, NAMESPACE, "gallery-operator") == {"get", "create", "update", "patch"}
+    user = user_of(install_rights(apiserver, tmp_path, {"fullnameOverride": "rights-cluster"}))
+    # Without a namespace: watches of the whole cluster.
+    for namespace in ("team-a", ""):
+        assert rights(apiserver, user, namespace) == RIGHTS
+    assert leases(apiserver, user, NAMESPACE, "gallery-operator") == {"get", "create", "update"}
     assert leases(apiserver, user, NAMESPACE, "another") == {"create"}
     assert leases(apiserver, user, "team-a", "gallery-operator") == set()
 
 
 def test_rights_in_named_namespaces(apiserver: ApiServer, tmp_path: Path) -> None:
     values = {"fullnameOverride": "rights-named", "watchNamespaces": ["team-a"]}
-    user = install_rights(apiserver, tmp_path, values)
+    user = user_of(install_rights(apiserver, tmp_path, values))
     assert rights(apiserver, user, "team-a") == RIGHTS
     for elsewhere in ("team-b", NAMESPACE, "kube-system"):
         assert not any(rights(apiserver, user, elsewhere).values())
-    assert leases(apiserver, user, NAMESPACE, "gallery-operator") == {"get", "create", "update", "patch"}
+    assert leases(apiserver, user, NAMESPACE, "gallery-operator") == {"get", "create", "update"}
 
 
 @pytest.fixture
