@@ -40,7 +40,7 @@ AZURE_THROTTLE_SECONDS = Counter(
 
 IMPORT_BYTES_UPLOADED = Counter(f"{PREFIX}_import_uploaded_bytes_total", "Bytes sent to Azure by finished upload pods.")
 IMPORT_BYTES_SKIPPED = Counter(f"{PREFIX}_import_skipped_bytes_total", "Zero bytes that need not be sent.")
-IMPORT_FAILURES = Counter(f"{PREFIX}_import_failures_total", "Failed import pods by job and code.", ["job", "code"])
+IMPORT_FAILURES = Counter(f"{PREFIX}_import_failures_total", "Failed import pods by step and code.", ["step", "code"])
 PREREQUISITE_FINDINGS = Counter(
     f"{PREFIX}_prerequisite_findings_total", "Findings of finished checks by id and severity.", ["check", "severity"]
 )

@@ -297,7 +297,7 @@ async def failed(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobSta
         step = _NEXT_STEPS.get(report.code, "See the log of the Job's pod.")
         text = f"{report.message.rstrip('.')}. {step}"
     if vhd_import.status.phase != "Failed":  # once a Job, not at every look
-        metrics.IMPORT_FAILURES.labels(job=ref.component, code=code).inc()
+        metrics.IMPORT_FAILURES.labels(step=ref.component, code=code).inc()
     if vhd_import.metadata.annotations.get(RECONCILE_ANNOTATION, "") != state.asked:
         return await _again(ctx, vhd_import, ref, report, f"{text} Trying again, as asked.", fields)
     if state.finished_at is not None and mended_by_time:

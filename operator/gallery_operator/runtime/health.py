@@ -1,7 +1,7 @@
 """Liveness, readiness and metrics over HTTP.
 
 Liveness fails only when nothing but a restart helps: the event loop or all workers hang, or the list of objects has not
-been read for a long time. Readiness also wants the lease and a first list, so that a standby is not ready.
+been read for a long time. Readiness of the leader also wants a first list and running watches.
 """
 
 import asyncio
@@ -55,9 +55,12 @@ class Health:
         return True, "ok"
 
     def ready(self) -> tuple[bool, str]:
-        """Return whether the process does its work, and why not."""
+        """Return whether the process does its work, and why not.
+
+        A standby is ready: it could take over at once, and a rollout or a drained node must not wait for it to lead.
+        """
         if not self.leader:
-            return False, "waiting for the lease"
+            return True, "standby"
         if self.listed_at is None:
             return False, "the objects have not been listed yet"
         if not self.watching:
