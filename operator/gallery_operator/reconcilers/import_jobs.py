@@ -313,8 +313,10 @@ async def failed(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobSta
 async def _again(
     ctx: Context, vhd_import: VhdImport, ref: JobRef, report: Report | None, message: str, fields: dict[str, Any]
 ) -> Halt:
-    stale = [each for each in await owned_jobs(ctx, vhd_import) if each["metadata"]["name"] == ref.name]
+    stale = await owned_jobs(ctx, vhd_import)
     if report is not None and report.code in _NEEDS_PREPARING:
         fields["prepared"] = None
+    else:
+        stale = [each for each in stale if each["metadata"]["name"] == ref.name]
     await remove_jobs(ctx, stale)
     return Halt(Waiting("Retrying", message, 1.0), **fields)

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from gallery_operator.api import VhdImport
 from gallery_operator.api.vhdimport import ImportTarget
+from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.planning import jobs
 from gallery_operator.planning.names import child_name, fingerprint
 from gallery_operator.planning.outcome import Stalled, Waiting
@@ -176,8 +177,14 @@ async def remove_disk(ctx: Context, vhd_import: VhdImport, scope: ImportScope, r
         return True
     if properties(existing).get("diskState") == "ActiveUpload":
         # A disk with an open SAS cannot be deleted; nor should the SAS outlive the import.
-        await scope.arm.revoke_access(resource_id)
-        return False
+        try:
+            await scope.arm.revoke_access(resource_id)
+        except AzureError as error:
+            # Azure looks for the footer of a whole disk even when the upload is being given up.
+            if error.kind is not ErrorKind.INVALID:
+                raise
+        else:
+            return False
     if properties(existing).get("provisioningState") != "Deleting":
         await scope.arm.delete(resource_id)
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -20,6 +21,7 @@ async def idle_stage(apiserver: ApiServer, azure: AzureStand, namespace: str) ->
         yield stage
     finally:
         await stage.stop()
+        gc.collect()  # what was left open is reported by the test that left it
 
 
 @pytest.fixture

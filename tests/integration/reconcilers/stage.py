@@ -37,7 +37,7 @@ CANARIES = (CLIENT_SECRET, "sig=", "canary-header-value")
 
 STORAGE_API_VERSION = "2026-06-06"
 COMPUTE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.Compute"
-PATIENCE = 30.0
+PATIENCE = 45.0
 
 _CORE = {
     "Secret": "/api/v1/namespaces/{}/secrets",
@@ -120,6 +120,7 @@ class Stage:
 
     async def stop(self) -> None:
         """Stop the operator; a failure of it is raised."""
+        self._arm.clear()
         task, self._task = self._task, None
         if task is None:
             return
@@ -128,6 +129,8 @@ class Stage:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        # TLS connections report that they are closed a few turns of the loop later.
+        await asyncio.sleep(0.1)
 
     # -- Kubernetes -----------------------------------------------------------------------------------------------
 
@@ -300,9 +303,10 @@ class Stage:
 
     def arm(self, method: str, resource_id: str, body: Json | None = None) -> Json:
         """Send a request to Azure behind the operator's back, as a person in the portal would."""
+        version = "2025-01-02" if "/disks/" in resource_id else "2025-03-03"
         reply = self._arm.request(
             method,
-            f"{self.azure.base_url}{resource_id}?api-version=2025-03-03",
+            f"{self.azure.base_url}{resource_id}?api-version={version}",
             body=None if body is None else json.dumps(body),
             headers={"Content-Type": "application/json", "Authorization": "Bearer somebody"},
         )

@@ -143,7 +143,7 @@ class DiskKind(Kind):
         if existing is None:
             self.engine.require_group(rid.subscription, rid.group)
             return Reply(204)
-        if existing.properties.get("diskState") in ("ActiveSAS", "ActiveUpload"):
+        if existing.properties.get("diskState") in ("ActiveSAS", "ActiveUpload") and existing.internal.get("policy"):
             raise ArmError(
                 409,
                 "OperationNotAllowed",
@@ -210,6 +210,11 @@ class DiskKind(Kind):
                 await self.engine.blobs.tail(place, size), size, place.name, self.engine.blobs.url(place)
             )
             if problem:
+                # Inferred: the access ends although the content is refused, else an upload that was given up could
+                # never be removed.
+                if disk.internal.pop("policy", None):
+                    await self.engine.blobs.revoke(place)
+                self.store.put(disk)
                 raise ArmError(400, "InvalidVhd", problem)
         if disk.internal.pop("policy", None):
             await self.engine.blobs.revoke(place)
