@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,9 @@ from gallery_operator.prerequisites.facts.elf import architecture_of
 from gallery_operator.prerequisites.facts.esp import Esp, read_esp
 from gallery_operator.prerequisites.facts.fstab import Fstab, read_fstab
 from gallery_operator.prerequisites.facts.kernel import Kernel, read_kernel
+from gallery_operator.prerequisites.facts.modprobe import Disabled, disabled_in_files, disabled_on_cmdline
 from gallery_operator.prerequisites.facts.os_release import OsRelease, read_os_release
+from gallery_operator.prerequisites.facts.sshd import read_sshd
 from gallery_operator.prerequisites.facts.units import Units
 from gallery_operator.prerequisites.facts.users import Users, read_users
 from gallery_operator.prerequisites.model import Architecture
@@ -149,6 +152,20 @@ class Guest:
         return read_kernel(self.tree, self.boot)
 
     @cached_property
+    def disabled_modules(self) -> tuple[Disabled, ...]:
+        """Drivers that modprobe.d or the command line keeps from loading."""
+        try:
+            on_cmdline = disabled_on_cmdline(self.boot)
+        except ReadError:
+            on_cmdline = ()
+        return disabled_in_files(self.tree) + on_cmdline
+
+    @cached_property
+    def sshd(self) -> Mapping[str, tuple[str, str]]:
+        """Value and place of sshd's settings by keyword in lower case."""
+        return read_sshd(self.tree)
+
+    @cached_property
     def units(self) -> Units:
         """Units of systemd."""
         return Units(self.tree)
@@ -181,8 +198,6 @@ class Guest:
     @property
     def notes(self) -> tuple[str, ...]:
         """What could not be read, as sentences."""
-        if self._given_tree is not None:
-            return ()
         if isinstance(self._mounted, ReadError):
             return (str(self._mounted),)
         return self._mounted.notes

@@ -128,12 +128,16 @@ def modules(*names: str) -> list[str]:
     return [f"usr/lib/modules/{KERNEL}/kernel/drivers/{name}.ko" for name in names]
 
 
-def pe(machine: int = 0x8664, magic: int = 0x20B, payload: bytes = b"\n.sbat\nshim,4,\n") -> bytes:
+def pe(
+    machine: int = 0x8664, magic: int = 0x20B, payload: bytes = b"\n.sbat\nshim,4,\n", *, signed: bool = True
+) -> bytes:
     raw = bytearray(1024)
     raw[:2] = b"MZ"
     struct.pack_into("<I", raw, 60, 128)
     struct.pack_into("<4sHHIIIHH", raw, 128, b"PE\0\0", machine, 0, 0, 0, 0, 240, 0x22)
     struct.pack_into("<H", raw, 152, magic)
+    # Directory 4 (certificates) of a PE32+ optional header
+    struct.pack_into("<II", raw, 152 + 112 + 32, 0x1000, 256 if signed else 0)
     return bytes(raw) + payload
 
 
@@ -149,6 +153,7 @@ class Machine:
         self.container: ContainerFacts | None = None
         self.footer = vhd_footer(self.size)
         self.root_partition = 2
+        self.notes: list[str] = []
         self._files()
         self.partition()
 
@@ -223,7 +228,7 @@ class Machine:
 
     def _files(self) -> None:
         self.root.mkdir(parents=True)
-        for folder in ("usr/lib", "usr/bin", "usr/sbin", "etc", "boot", "root", "var/lib", "home"):
+        for folder in ("usr/lib", "usr/bin", "usr/sbin", "etc", "boot/efi", "root", "var/lib", "home"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         for name in ("bin", "sbin", "lib"):
             self.link(f"/{name}", f"usr/{name}")
@@ -243,11 +248,13 @@ class Machine:
         self.write(f"/boot/vmlinuz-{KERNEL}", b"kernel")
         self.initramfs(*BOOT_DRIVERS)
         self.write("/boot/grub/grub.cfg", f"menuentry 'Debian' {{\n\tlinux /boot/vmlinuz-{KERNEL} root=UUID={ROOT_UUID} ro "
-                   f"console=tty1 console=ttyS0,115200\n\tinitrd /boot/initrd.img-{KERNEL}\n}}\n")  # fmt: skip
-        self.write(f"/usr/lib/modules/{KERNEL}/modules.builtin", "kernel/fs/ext4/ext4.ko\n")
+                   f"console=tty1 console=ttyS0,115200 earlyprintk=ttyS0\n\tinitrd /boot/initrd.img-{KERNEL}\n}}\n")  # fmt: skip
+        self.write(
+            f"/usr/lib/modules/{KERNEL}/modules.builtin", "kernel/fs/ext4/ext4.ko\nkernel/drivers/scsi/sd_mod.ko\n"
+        )
         self.write(
             f"/usr/lib/modules/{KERNEL}/modules.dep",
-            "".join(f"kernel/drivers/hv/{each}.ko:\n" for each in (*BOOT_DRIVERS, "hv_utils")),
+            "".join(f"kernel/drivers/hv/{each}.ko:\n" for each in (*BOOT_DRIVERS, "hv_utils", "vfat", "sr_mod", "udf")),
         )
         self.write_esp("/EFI/BOOT/BOOTX64.EFI", pe())
         self.write_esp("/EFI/BOOT/grubx64.efi", pe(payload=b"\ngrub,3,\n"))
@@ -255,7 +262,9 @@ class Machine:
 
     def _services(self) -> None:
         self.write("/usr/sbin/sshd", "", 0o755)
-        self.enable("ssh.service")
+        self.write("/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nClientAliveInterval 180\n")
+        for name in ("ssh", "networking", "chrony"):
+            self.enable(f"{name}.service")
         self.write("/usr/sbin/waagent", "", 0o755)
         self.write("/usr/lib/python3/dist-packages/WALinuxAgent-2.7.3.0.egg-info/PKG-INFO")
         self.write("/etc/waagent.conf", "Provisioning.Agent=auto\nAutoUpdate.Enabled=y\n")
@@ -275,7 +284,7 @@ class Machine:
         # The files are those of the folder, the rest is what the disk says.
         root: Volume | None = by_number.get(self.root_partition)
         if root is not None:
-            guest._mounted = Mounted(tree, root, _Ext4Folder(self.root), ())  # type: ignore[misc]
+            guest._mounted = Mounted(tree, root, _Ext4Folder(self.root), tuple(self.notes))  # type: ignore[misc]
         esp = next((each for each in by_number.values() if each.probe.type == "vfat"), None)
         if esp is not None:
             guest.esp = Esp(esp, Tree(FolderFileSystem(self.esp, ignore_case=True)))
@@ -286,7 +295,8 @@ class Machine:
         return check_guest(self.guest(**profile), config)
 
     def result(self, check_id: str, level: str = "Default", **profile: str) -> CheckResult:
-        return next(each for each in self.check(level, **profile).results if each.id == check_id)
+        config = PrerequisitesConfig(level=level)  # type: ignore[arg-type]
+        return check_guest(self.guest(**profile), config, {check_id}).results[0]
 
 
 class _Ext4Folder(FolderFileSystem):

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 from collections.abc import Callable
 
 import pytest
@@ -33,21 +34,15 @@ def _length(count: int) -> bytes:
 
 
 def _lz4_block(data: bytes) -> bytes:
-    packed, literals, at = b"", bytearray(), 0
-    while at < len(data):
-        run = 1
-        while at + run < len(data) and data[at + run] == data[at] and run < 1 << 22:
-            run += 1
-        if run >= 8 and len(data) - at - run >= 5:
-            literals.append(data[at])
-            match = run - 1 - 4
-            packed += bytes([min(len(literals), 15) << 4 | min(match, 15)]) + _length(len(literals)) + bytes(literals)
-            packed += b"\1\0" + _length(match)
-            literals.clear()
-        else:
-            literals += data[at : at + run]
-        at += run
-    return packed + bytes([min(len(literals), 15) << 4]) + _length(len(literals)) + bytes(literals)
+    packed, at = b"", 0
+    # The last five bytes of a block are literals, says the format.
+    for run in re.finditer(rb"(.)\1{7,}", data[:-5], re.DOTALL):
+        literals, match = data[at : run.start() + 1], run.end() - run.start() - 1 - 4
+        packed += bytes([min(len(literals), 15) << 4 | min(match, 15)]) + _length(len(literals)) + literals
+        packed += b"\1\0" + _length(match)
+        at = run.end()
+    literals = data[at:]
+    return packed + bytes([min(len(literals), 15) << 4]) + _length(len(literals)) + literals
 
 
 CODECS: dict[str, Callable[[bytes], bytes]] = {

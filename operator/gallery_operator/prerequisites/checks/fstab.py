@@ -1,8 +1,8 @@
-"""FST001, FST002, FST004: /etc/fstab."""
+"""FST001-FST007: /etc/fstab and /etc/crypttab."""
 
 import re
 
-from gallery_operator.prerequisites.checks.scopes import ETC
+from gallery_operator.prerequisites.checks.scopes import ETC, GENERALIZED_ETC
 from gallery_operator.prerequisites.facts.fstab import FstabEntry, find_volume
 from gallery_operator.prerequisites.guest import Guest
 from gallery_operator.prerequisites.model import (
@@ -96,3 +96,81 @@ def root_line(guest: Guest) -> Outcome:
     if found is None:
         return failed(f"{text} is not on this disk; the root is {root.name} (UUID={root.probe.uuid})")
     return failed(f"{text} is {found.name}, but the root is {root.name}")
+
+
+@check(
+    "FST003",
+    "every line of fstab can be read, and its mount point exists",
+    levels=WW,
+    source="Prepare a Red Hat, Oracle, SUSE, Ubuntu VHD for Azure (findmnt --verify)",
+    remedy="Correct the line or make the directory; check with: findmnt --verify",
+    applies=ETC,
+)
+def syntax(guest: Guest) -> Outcome:
+    """A line with a missing field is skipped, and a mount point that is missing fails its mount."""
+    found = list(guest.fstab.faults)
+    for each in guest.fstab.entries:
+        if each.is_swap or each.mount_point in ("none", "swap") or each.is_pseudo:
+            continue
+        if not each.mount_point.startswith("/"):
+            found.append(f"/etc/fstab:{each.line} mounts on {each.mount_point}")
+        elif not guest.tree.lexists(each.mount_point):
+            found.append(f"/etc/fstab:{each.line} {each.mount_point} does not exist")
+    return failed("; ".join(found)) if found else passed(f"{len(guest.fstab.entries)} lines")
+
+
+@check(
+    "FST005",
+    "fstab has no lines that cloud-init wrote for an earlier VM",
+    levels=WW,
+    source="cloud-init, cleanup_fstab; derived",
+    remedy="sed -i '/comment=cloudconfig/d' /etc/fstab",
+    applies=GENERALIZED_ETC,
+)
+def ephemeral_lines(guest: Guest) -> Outcome:
+    """cloud-init writes them anew for each VM; old ones name disks that may not be there."""
+    found = [
+        f"/etc/fstab:{each.line} {each.device}"
+        for each in guest.fstab.entries
+        if "comment=cloudconfig" in each.options or each.device.startswith("/dev/disk/cloud/")
+    ]
+    return failed("; ".join(found)) if found else passed("no line of cloud-init")
+
+
+@check(
+    "FST006",
+    "boot does not wait for network file systems",
+    levels=WW,
+    source="derived: systemd waits for what fstab mounts",
+    remedy="Add _netdev,nofail to the options of the line.",
+    applies=ETC,
+)
+def network_lines(guest: Guest) -> Outcome:
+    """A server that the VM cannot reach must not keep it from booting."""
+    found = [
+        f"/etc/fstab:{each.line} {each.type} on {each.mount_point}"
+        for each in guest.fstab.entries
+        if each.is_network and not each.optional and "_netdev" not in each.options
+    ]
+    return failed("; ".join(found)) if found else passed("none without nofail or _netdev")
+
+
+@check(
+    "FST007",
+    "nothing encrypted must be opened at boot",
+    levels=WW,
+    source="derived: nobody is there to type a passphrase",
+    remedy="Remove the line from /etc/crypttab, or give it noauto.",
+    applies=ETC,
+)
+def crypttab(guest: Guest) -> Outcome:
+    """A line of crypttab without a key file asks for a passphrase on the console."""
+    if not guest.tree.is_file("/etc/crypttab"):
+        return passed("there is no /etc/crypttab")
+    found = []
+    for number, line in guest.tree.lines("/etc/crypttab"):
+        words = line.split()
+        options = words[3].split(",") if len(words) > 3 else []
+        if not {"noauto", "nofail"} & set(options):
+            found.append(f"/etc/crypttab:{number} {words[0]}")
+    return failed("; ".join(found)) if found else passed("no line is opened at boot")

@@ -1,9 +1,10 @@
-"""PRT001, PRT002, PRT009: the partition table."""
+"""PRT001, PRT002, PRT009, PRT014, PRT016-PRT019: the partition table and what lies in it."""
 
 from gallery_operator.prerequisites.guest import Guest
-from gallery_operator.prerequisites.model import EE, EW, IE, WW, Outcome, failed, not_applicable, passed
+from gallery_operator.prerequisites.model import EE, EW, IE, II, WW, Outcome, failed, not_applicable, passed
+from gallery_operator.prerequisites.readers.base import ReadError
 from gallery_operator.prerequisites.readers.partitions import SECTOR
-from gallery_operator.prerequisites.registry import check
+from gallery_operator.prerequisites.registry import AppliesTo, check
 
 _FIRST_FREE_SECTORS = 2048
 
@@ -62,3 +63,79 @@ def first_mib(guest: Guest) -> Outcome:
     first = min(starts)
     text = f"the first partition starts at sector {first}"
     return passed(text) if first >= _FIRST_FREE_SECTORS else failed(text)
+
+
+@check(
+    "PRT014",
+    "the root file system is not encrypted",
+    levels=EE,
+    source="derived: nobody is there to type a passphrase when a VM boots",
+    remedy="Install onto a plain file system; Azure encrypts disks by itself (server-side encryption).",
+)
+def not_encrypted(guest: Guest) -> Outcome:
+    """A root that must be opened with a passphrase never comes up unattended."""
+    encrypted = [each.name for each in guest.layout.volumes if each.probe.type in ("luks", "bitlocker")]
+    if not encrypted:
+        return passed("no LUKS, no BitLocker")
+    try:
+        root = guest.mounted.volume.name
+    except ReadError:
+        return failed(f"no root but on {', '.join(encrypted)}, which is encrypted")
+    return passed(f"the root is {root}; encrypted is {', '.join(encrypted)}")
+
+
+@check(
+    "PRT016",
+    "every file system that the guest mounts can be read",
+    levels=II,
+    source="gallery-operator: what cannot be read is not judged",
+    remedy="Use ext4, XFS or FAT on plain partitions or linear LVM (Btrfs on one device needs grub-fstest).",
+)
+def readable(guest: Guest) -> Outcome:
+    """What lies on a file system that cannot be read is unknown, never passed."""
+    return failed("; ".join(guest.notes)) if guest.notes else passed("all were read")
+
+
+@check(
+    "PRT017",
+    "the file systems were unmounted",
+    levels=WW,
+    source="Azure Linux VM UEFI boot failures, scenario 2 (FAT); derived",
+    remedy="Shut the machine down before its disk is copied, or check the file systems: e2fsck -f, fsck.fat -a",
+)
+def clean(guest: Guest) -> Outcome:
+    """A disk that was copied while in use may lack what was not written yet, and is read here as it stands."""
+    dirty = [f"{each.name} ({each.probe.type})" for each in guest.layout.volumes if each.probe.dirty]
+    return failed(f"not unmounted: {', '.join(dirty)}") if dirty else passed("all are clean")
+
+
+@check(
+    "PRT018",
+    "the root is the last partition",
+    levels=II,
+    source="derived: growpart extends a partition into free space behind it",
+    remedy="Put the root partition last, so that it grows with the disk that a deployment asks for.",
+)
+def last(guest: Guest) -> Outcome:
+    """Azure lets a deployment ask for a larger OS disk; only the last partition can use it."""
+    root = guest.mounted.volume.partition
+    if root is None:
+        return not_applicable("the root is on no partition of its own")
+    end = max(guest.table.partitions, key=lambda each: each.start)
+    if end is root:
+        return passed(f"partition {root.number}")
+    return failed(f"partition {end.number} is behind the root, partition {root.number}")
+
+
+@check(
+    "PRT019",
+    "Arm64 is Generation 2",
+    levels=EE,
+    source="derived: Azure has Arm64 VMs of Generation 2 only",
+    remedy="Declare the image definition with hyperVGeneration V2.",
+    applies=AppliesTo(disk_roles=frozenset({"os"}), architectures=frozenset({"Arm64"})),
+)
+def arm_generation(guest: Guest) -> Outcome:
+    """There is no BIOS on Arm64."""
+    generation = guest.profile.hyper_v_generation
+    return passed(generation) if generation == "V2" else failed(f"declared {generation}")

@@ -1,9 +1,9 @@
-"""SSH001, SSH002, SSH004, SSH006: the way in."""
+"""SSH001-SSH006: the way in."""
 
 from gallery_operator.prerequisites.checks.scopes import ETC, GENERALIZED_ETC, listed
 from gallery_operator.prerequisites.facts.units import UnitState
 from gallery_operator.prerequisites.guest import Guest
-from gallery_operator.prerequisites.model import EE, WW, Outcome, failed, not_applicable, passed
+from gallery_operator.prerequisites.model import EE, WE, WW, Outcome, failed, not_applicable, passed
 from gallery_operator.prerequisites.registry import check
 
 _SSHD = ("/usr/sbin/sshd", "/usr/bin/sshd", "/sbin/sshd", "/usr/lib/ssh/sshd")
@@ -97,3 +97,51 @@ def authorized_keys(guest: Guest) -> Outcome:
     if not homes:
         return not_applicable("there are no accounts")
     return failed(listed(found)) if found else passed(f"{len(homes)} home directories")
+
+
+@check(
+    "SSH003",
+    "sshd ends dead connections: ClientAliveInterval is 30 to 235 seconds",
+    levels=WE,
+    source="Prepare a Red Hat VHD for Azure (180); Marketplace certification 8 and test 46; LISA "
+    "verify_client_active_interval",
+    remedy="printf 'ClientAliveInterval 180\\n' > /etc/ssh/sshd_config.d/50-azure.conf (if sshd_config includes that "
+    "folder), or set it in /etc/ssh/sshd_config.",
+    applies=ETC,
+)
+def alive(guest: Guest) -> Outcome:
+    """Azure's load balancer forgets idle connections after four minutes."""
+    if not any(guest.tree.is_file(path) for path in _SSHD):
+        return not_applicable("sshd is not installed (see SSH001)")
+    value, where = guest.sshd.get("clientaliveinterval", ("0", "the default"))
+    seconds = _seconds(value)
+    text = f"{where}: ClientAliveInterval {value}"
+    return passed(text) if seconds is not None and 30 <= seconds <= 235 else failed(text)
+
+
+def _seconds(value: str) -> int | None:
+    """A time of sshd_config(5): a number with an optional unit."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (value[:-1], value[-1].lower()) if value[-1:].lower() in units else (value, "s")
+    return int(number) * units[unit] if number.isdecimal() else None
+
+
+@check(
+    "SSH005",
+    "something makes new SSH host keys",
+    levels=EE,
+    source="derived: sshd does not start without host keys",
+    remedy="Install cloud-init, or enable the distribution's sshd-keygen service.",
+    applies=GENERALIZED_ETC,
+)
+def key_maker(guest: Guest) -> Outcome:
+    """A generalized image has no host keys, so the first boot must make them."""
+    if guest.cloud_init.installed:
+        return passed("cloud-init")
+    if guest.waagent.program and guest.waagent.is_on("Provisioning.RegenerateSshHostKeyPair", default=True):
+        return passed("waagent (Provisioning.RegenerateSshHostKeyPair)")
+    for folder in ("/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system"):
+        for name in guest.tree.names(folder):
+            if "keygen" in name and "ssh" in name:
+                return passed(f"{folder}/{name}")
+    return failed("neither cloud-init, nor waagent, nor an sshd-keygen unit")
