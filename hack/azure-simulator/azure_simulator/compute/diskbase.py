@@ -5,22 +5,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from ..blobs import BlobPath
 from ..clock import timestamp
 from ..errors import ArmError, bad_parameter, conflict_in_progress, not_simulated, property_change
-from ..ids import ResourceId, parse_id
+from ..ids import ResourceId
 from ..operations import Call, Reply
 from ..store import Resource, Timer
-from ..vhd import FOOTER_BYTES, GIB, MIB, build_footer, footer_problem
+from ..vhd import FOOTER_BYTES, MIB, build_footer, footer_problem
 from .base import DISK_API, Kind, as_object
+from .diskbytes import gigabytes, new_bytes
 
-__all__ = ["DiskKind", "gigabytes"]
+__all__ = ["DiskKind"]
 
-_MIN_UPLOAD = 20972032
-_MAX_UPLOAD = 35183298347520
 _VMGS_BYTES = 4 * MIB + FOOTER_BYTES  # inferred: size of the guest state of a confidential VM
 _SKUS = (
     "Standard_LRS",
@@ -48,25 +46,10 @@ _ECHOED = (
 )
 
 
-def gigabytes(blob_bytes: int) -> int:
-    """Return the size in GiB, rounded up, that Azure shows for a VHD of `blob_bytes` bytes, footer included."""
-    return -(-(blob_bytes - FOOTER_BYTES) // GIB)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bytes:
-    """What a new disk is made of: bytes to copy, or nothing and a size in bytes (footer included)."""
-
-    size: int
-    source: BlobPath | None = None
-    inherit: dict[str, Any] | None = None
-
-
 class DiskKind(Kind):
     """Base of disks and snapshots."""
 
     api_versions = DISK_API
-    upload: ClassVar[bool] = False
 
     def __init__(self, engine: Any) -> None:
         """Work on an engine's state."""
@@ -98,7 +81,7 @@ class DiskKind(Kind):
         if not option:
             path = f"{self._word}.creationData.createOption"
             raise bad_parameter(f"Required parameter '{path}' is missing (null).", path)
-        made_of = await self._bytes(option, creation, properties, location)
+        made_of = await new_bytes(self.engine, self._word, creation, properties, location)
         place = self.engine.disk_path()
         if made_of.source is not None:
             await self.engine.blobs.copy(made_of.source, place)
@@ -233,79 +216,6 @@ class DiskKind(Kind):
     def _word(self) -> str:
         return self.types[-1].removesuffix("s")
 
-    async def _bytes(self, option: str, creation: dict[str, Any], properties: dict[str, Any], location: str) -> _Bytes:
-        if option in ("Upload", "UploadPreparedSecure") and self.upload:
-            return _upload(creation)
-        if option == "Empty":
-            size = properties.get("diskSizeGB")
-            if not isinstance(size, int) or size < 1:
-                path = f"{self._word}.diskSizeGB"
-                raise bad_parameter(f"Required parameter '{path}' is missing (null).", path)
-            return _Bytes(size * GIB + FOOTER_BYTES)
-        if option == "Copy":
-            return self._copied(creation.get("sourceResourceId"), location)
-        if option == "Import":
-            return await self._imported(creation, location)
-        if option == "FromImage" and self.upload:
-            return self._from_image(creation, location)
-        raise not_simulated(f"createOption '{option}' of {self.types[-1]}")
-
-    def _copied(self, source: object, location: str) -> _Bytes:
-        rid = parse_id(source)
-        found = self.store.get(rid.key) if rid else None
-        if rid is None or found is None or found.type not in ("microsoft.compute/disks", "microsoft.compute/snapshots"):
-            raise ArmError(404, "NotFound", f"Resource {rid.name if rid else source} is not found.")
-        if found.body["location"] != location:
-            raise bad_parameter(
-                f"Source {source} is in location {found.body['location']}, not in {location}.",
-                f"{self._word}.creationData.sourceResourceId",
-            )
-        if found.properties.get("diskState") in ("ReadyToUpload", "ActiveUpload"):
-            raise ArmError(409, "OperationNotAllowed", f"Disk {found.name} has no content yet.")
-        stored = found.internal["disks"][0]
-        inherit: dict[str, Any] = {
-            name: found.properties[name]
-            for name in ("osType", "hyperVGeneration", "architecture", "supportedCapabilities", "securityProfile")
-            if name in found.properties
-        }
-        inherit["sourceUniqueId"] = found.properties["uniqueId"]
-        path = BlobPath(self.engine.config.disk_account, stored["container"], stored["name"])
-        return _Bytes(int(stored["size"]), path, inherit)
-
-    async def _imported(self, creation: dict[str, Any], location: str) -> _Bytes:
-        url = str(creation.get("sourceUri") or "")
-        path = self.engine.blobs.locate(url)
-        found = await self.engine.blobs.info(path) if path else None
-        if path is None or found is None:
-            raise bad_parameter(f"The specified blob {url} does not exist.", f"{self._word}.creationData.sourceUri")
-        problem = "The blob is not a page blob." if found.kind != "PageBlob" else None
-        if problem is None:
-            problem = footer_problem(await self.engine.blobs.tail(path, found.size), found.size, path.name, url)
-        if problem:
-            raise ArmError(400, "InvalidParameter", problem, target=self.types[-1])
-        return _Bytes(found.size, path)
-
-    def _from_image(self, creation: dict[str, Any], location: str) -> _Bytes:
-        reference = as_object(creation.get("galleryImageReference"), "creationData.galleryImageReference")
-        rid = parse_id(reference.get("id"))
-        version = self.store.get(rid.key) if rid else None
-        path = "disk.creationData.galleryImageReference"
-        if version is None or version.type != "microsoft.compute/galleries/images/versions":
-            raise not_simulated("disks made from images other than gallery image versions")
-        if not any(state["region"] == location for state in version.internal["regions"] if not state.get("failure")):
-            raise ArmError(
-                404,
-                "GalleryImageNotFound",
-                f"The gallery image {version.id} is not available in {location} region. Please contact image owner "
-                "to replicate to this region, or change your requested region.",
-            )
-        for disk in version.internal["disks"]:
-            if disk["lun"] == reference.get("lun"):
-                place = BlobPath(self.engine.config.disk_account, disk["container"], disk["name"])
-                inherit = dict(version.internal["os"]) if disk["lun"] is None else {}
-                return _Bytes(int(disk["size"]), place, inherit)
-        raise bad_parameter("The value of parameter imageReference is invalid.", path)
-
     def _sku(self, body: dict[str, Any]) -> str:
         sku = as_object(body.get("sku"), "sku")
         return self.choice(sku.get("name") or "Standard_LRS", _SKUS, f"{self._word}.sku.name")
@@ -397,24 +307,3 @@ class DiskKind(Kind):
             disk.properties["diskSizeBytes"] = size - FOOTER_BYTES
         disk.properties["diskState"] = timer.payload["state"]
         self.store.put(disk)
-
-
-def _upload(creation: dict[str, Any]) -> _Bytes:
-    size, path = creation.get("uploadSizeBytes"), "disk.creationData.uploadSizeBytes"
-    if not isinstance(size, int):
-        raise bad_parameter(f"Required parameter '{path}' is missing (null).", path)
-    if not _MIN_UPLOAD <= size <= _MAX_UPLOAD:
-        raise bad_parameter(
-            f"The value {size} of parameter {path} is out of range. The value must be between {_MIN_UPLOAD} and "
-            f"{_MAX_UPLOAD}, inclusive",
-            path,
-        )
-    content = size - FOOTER_BYTES
-    if content % MIB:
-        raise ArmError(
-            400,
-            "BadRequest",
-            f"The upload size in bytes {size} - {FOOTER_BYTES} bytes for the VHD footer ({content} in this case) "
-            "must be a multiple of MiB.",
-        )
-    return _Bytes(size)

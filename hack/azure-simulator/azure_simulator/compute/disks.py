@@ -39,7 +39,6 @@ class Disks(DiskKind):
     """Microsoft.Compute/disks."""
 
     types = ("disks",)
-    upload = True
 
     def finished(self, resource: Resource, blob_bytes: int) -> dict[str, Any]:
         """See `DiskKind.finished`."""

@@ -10,7 +10,7 @@ from ..ids import ResourceId, parse_id
 from ..operations import Call, Reply
 from ..store import Resource, Timer
 from .base import IMAGE_API, Kind, as_object
-from .diskbase import gigabytes
+from .diskbytes import gigabytes
 from .sources import SourceDisk, blob_source, disk_source
 
 __all__ = ["Images"]

@@ -10,7 +10,7 @@ from ..config import Timings
 from ..faults import RegionFault
 from ..regions import normalise
 
-__all__ = ["RegionState", "aggregate", "ends_at", "failure_text", "plan", "restore", "store", "summary"]
+__all__ = ["RegionState", "aggregate", "completed_in", "ends_at", "failure_text", "plan", "restore", "store", "summary"]
 
 _MAX_GIB = 2048
 
@@ -121,6 +121,11 @@ def plan(
 def ends_at(states: Sequence[RegionState], now: float, at_least: float) -> float:
     """Return when all regions are over, but not before `now + at_least`."""
     return max([now + at_least, *(state.end for state in states)])
+
+
+def completed_in(document: Sequence[Mapping[str, Any]], region: str, now: float) -> bool:
+    """Whether a version (its states as JSON) is complete in a region, by its programmatic name."""
+    return any(state.region == region and state.state(now) == "Completed" for state in restore(document))
 
 
 def aggregate(states: Sequence[RegionState], now: float) -> str:

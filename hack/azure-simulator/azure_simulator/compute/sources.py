@@ -14,7 +14,8 @@ from ..regions import normalise
 from ..store import Resource
 from ..vhd import footer_problem
 from .base import as_object
-from .diskbase import gigabytes
+from .diskbytes import gigabytes
+from .replication import completed_in
 
 __all__ = ["Collected", "SourceDisk", "blob_source", "collect", "disk_source"]
 
@@ -292,8 +293,7 @@ def _image_disks(engine: Engine, image: Resource) -> list[SourceDisk]:
 
 
 def _version_disks(engine: Engine, version: Resource, location: str) -> list[SourceDisk]:
-    regions = [state["region"] for state in version.internal["regions"] if not state.get("failure")]
-    if location not in regions:
+    if not completed_in(version.internal["regions"], location, engine.clock.now()):
         raise _not_found(version.id)
     declared = version.internal["os"]
     return [
