@@ -81,6 +81,30 @@ def test_sticky_failures_need_removal() -> None:
     assert aggregate(run(removed, HOME, EAST, now=3000), 4000) == "Completed"
 
 
+_REGIONS = ("westeurope", "eastus", "westus", "northeurope")
+_WANTED = st.lists(
+    st.tuples(st.sampled_from(_REGIONS[1:]), st.integers(1, 5)), max_size=3, unique_by=lambda row: row[0]
+)
+
+
+@given(st.lists(st.tuples(_WANTED, st.integers(1, 5), st.floats(0, 2000)), min_size=1, max_size=5))
+def test_any_series_of_updates_keeps_what_is_complete(updates: list[tuple[list[tuple[str, int]], int, float]]) -> None:
+    """Regions come out as asked for, in order; what is complete and not changed is not copied again."""
+    now, states = 0.0, []
+    for others, replicas, wait in updates:
+        wanted = [("westeurope", "westeurope", replicas), *((name, name, count) for name, count in others)]
+        before = {state.region: state for state in states if state.state(now) == "Completed"}
+        states = run(states, *wanted, now=now)
+        assert [(state.region, state.replicas) for state in states] == [(name, count) for name, _, count in wanted]
+        for state in states:
+            old = before.get(state.region)
+            if old is not None and old.replicas == state.replicas:
+                assert state == old
+            assert state.end >= state.start
+        now += wait
+    assert aggregate(states, now + 10_000) == "Completed"
+
+
 @given(st.floats(0, 2000), st.floats(0, 2000), st.booleans())
 def test_progress_never_falls_and_is_100_only_at_the_end(first: float, second: float, fails: bool) -> None:
     state = RegionState("eastus", "East US", 1, 420, 840, "x" if fails else None)
