@@ -11,21 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 # What the scripts themselves need to come as far as to say what is missing.
-NEEDED = (
-    "awk",
-    "bash",
-    "cat",
-    "cut",
-    "dirname",
-    "env",
-    "grep",
-    "mkdir",
-    "sed",
-    "sha256sum",
-    "sort",
-    "tail",
-    "tr",
-    "head",
+NEEDED = tuple(
+    ["awk", "bash", "cat", "cut", "dirname", "env", "grep", "head", "mkdir", "sed", "sha256sum", "sort", "tail", "tr"]
 )
 
 
@@ -59,7 +46,7 @@ def test_setup_names_what_is_missing_where_it_may_not_install_it(bare: Path, tmp
     assert done.returncode == 1
     assert "neither are you root nor does sudo work without a password" in done.stderr
     assert "apt-get install --no-install-recommends" in done.stderr
-    for package in ("buildah", "containerd", "golang-go", "qemu-utils"):
+    for package in ("buildah", "containerd", "mmdebstrap", "qemu-utils"):
         assert package in done.stderr
     assert "apt-get was called" not in done.stdout + done.stderr
 
@@ -78,7 +65,7 @@ def test_setup_uses_sudo_where_it_needs_no_password(bare: Path, tmp_path: Path) 
 
 def test_setup_updates_package_lists_when_the_first_attempt_fails(bare: Path, tmp_path: Path) -> None:
     program(bare, "id", "echo 0")
-    program(bare, "apt-get", f'echo "$1" >>{tmp_path}/calls; [ "$(head -n 3 {tmp_path}/calls | tail -n 1)" = install ]')
+    program(bare, "apt-get", f'echo "$1" >>{tmp_path}/calls; [ "$(grep -c . {tmp_path}/calls)" -gt 1 ]')
     done = run(bare, tmp_path, str(ROOT / "hack/setup"), "system")
     assert (tmp_path / "calls").read_text().split() == ["install", "update", "install"]
     assert done.returncode == 0, done.stderr
@@ -114,10 +101,8 @@ def test_a_name_that_is_not_known_is_refused_with_those_that_are(script: str, tm
     [("1.25.0", "1.25.0", True), ("1.25", "1.25.0", False), ("1.9.7", "1.25.0", False), ("1.100.1", "1.25.0", True)],
 )
 def test_versions_are_compared_as_versions(version: str, at_least: str, expected: bool) -> None:
-    script = (
-        f'. {ROOT}/hack/lib/common.sh; . {ROOT}/hack/tools/lib.sh; . {ROOT}/hack/tools/go.sh; version_at_least "$@"'
-    )
-    done = subprocess.run(["bash", "-c", script, "test", version, at_least], check=False)
+    script = '. hack/lib/common.sh; . hack/tools/lib.sh; . hack/tools/go.sh; version_at_least "$@"'
+    done = subprocess.run(["bash", "-c", script, "test", version, at_least], cwd=ROOT, check=False)
     assert (done.returncode == 0) is expected
 
 
