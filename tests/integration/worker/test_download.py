@@ -133,6 +133,21 @@ def test_a_source_that_changes_all_the_time_is_given_up(server: BadServer, fetch
     assert (error.code, error.retry) == (FailureCode.SOURCE_CHANGED, True)
 
 
+def test_a_server_that_answers_with_another_range(server: BadServer, fetch: Fetch) -> None:
+    def elsewhere(handler: Any) -> None:
+        start = int(handler.headers["Range"].removeprefix("bytes=").rstrip("-")) + 512
+        handler.send_response(206)
+        handler.send_header("ETag", '"1"')
+        handler.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+        handler.send_header("Content-Length", str(len(BODY) - start))
+        handler.end_headers()
+        handler.wfile.write(BODY[start:])
+
+    server.serve("/disk", BODY, faults=[("drop", 3 * MIB), elsewhere])
+    assert fetch(server.url("/disk"), None).read_bytes() == BODY
+    assert "range" not in server.seen[2].headers
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [

@@ -118,6 +118,21 @@ def test_harm_on_the_way_is_made_good(target: str, stage: Stage) -> None:
     assert stage.content() == stage.vhd
 
 
+def test_bytes_damaged_on_the_way_are_noticed_by_the_service(stage: Stage) -> None:
+    stage.prepare(big_disk(16 * MIB, 8 * MIB))
+    damaged: list[str] = []
+
+    def flip(request: Request) -> None:
+        if request.is_put_page and len(damaged) < 3:
+            damaged.append(request.path)
+            request.body = bytes([request.body[0] ^ 1]) + request.body[1:]
+
+    stage.proxy.faults.append(flip)
+    assert stage.upload().succeeded
+    assert len(damaged) == 3
+    assert stage.content() == stage.vhd
+
+
 def test_a_service_that_stays_away_ends_the_attempt(stage: Stage) -> None:
     stage.prepare(big_disk(8 * MIB, 2 * MIB))
     stage.proxy.faults.append(lambda request: Answer(503, "ServerBusy") if request.is_put_page else None)

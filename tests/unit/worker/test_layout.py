@@ -60,6 +60,13 @@ def test_runs_hold_every_byte_that_is_not_zero(spots: list[tuple[int, int]], sec
     assert (found == []) == is_zero(page)
 
 
+def test_a_gap_is_sent_only_while_it_is_cheaper_than_a_request() -> None:
+    first, gap = GRAIN_BYTES, MERGE_GAP_BYTES
+    page = b"\1" * first + bytes(gap) + b"\1" * first + bytes(gap - GRAIN_BYTES) + b"\1" * first
+    start = first + gap
+    assert runs(page) == [Range(0, first), Range(start, len(page))]
+
+
 EXTENTS = st.lists(st.tuples(st.integers(0, 40 * MIB), st.integers(1, 9 * MIB)), max_size=10).map(
     lambda pairs: merge(Range(start, start + length) for start, length in pairs)
 )
