@@ -12,7 +12,8 @@ base_tree() {
   )
   local -a mirror=()
   [ -z "${GALLERY_OPERATOR_DEBIAN_MIRROR:-}" ] || mirror=("$GALLERY_OPERATOR_DEBIAN_MIRROR")
-  mmdebstrap --quiet --mode=root --variant=minbase --architectures=amd64 \
+  # In a mount namespace of its own: what mmdebstrap mounts is gone with it, however it ends.
+  unshare --mount mmdebstrap --quiet --mode=root --variant=minbase --architectures=amd64 \
     --aptopt='Apt::Install-Recommends "false"' \
     "${options[@]}" \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
