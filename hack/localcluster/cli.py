@@ -145,6 +145,7 @@ def down(instance: Instance, options: argparse.Namespace) -> int:
             node.down(instance)
         elif instance.state.exists():
             raise ClusterError(f"the cluster '{instance.name}' belongs to root: run 'hack/cluster down' as root")
+        instance.lock_file.unlink()
     return 0
 
 

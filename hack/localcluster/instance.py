@@ -96,24 +96,38 @@ class Instance:
         """Path of the node's cgroup below the root of each hierarchy; the digest keeps caches apart."""
         return f"gallery-operator/{self.name}-{self.link[-8:]}"
 
+    @property
+    def lock_file(self) -> Path:
+        """Beside the state folder, not in it: `down` removes that."""
+        return self.state.with_name(f".{self.name}.lock")
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Lets one `up` or `down` of this cluster run at a time, in any process.
 
-        Beside the state folder, not in it: `down` removes that.
+        Whoever holds the lock may remove its file: the next one makes a new one.
         """
-        folder = self.cache / "clusters"
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / f".{self.name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self.lock_file.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(self.lock_file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            try:
+                if os.geteuid() == 0:
+                    # Root may act for somebody else here, who needs the lock later.
+                    owner = self.cache.stat()
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if not self._is_lock_file(descriptor):
+                    continue  # removed while this process waited for it
+                yield
+                return
+            finally:
+                os.close(descriptor)
+
+    def _is_lock_file(self, descriptor: int) -> bool:
         try:
-            if os.geteuid() == 0:
-                # Root may act for somebody else here, who needs the lock later.
-                owner = self.cache.stat()
-                os.fchown(descriptor, owner.st_uid, owner.st_gid)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+            return os.path.samestat(os.fstat(descriptor), self.lock_file.stat())
+        except FileNotFoundError:
+            return False
 
 
 def cache_folder() -> Path:

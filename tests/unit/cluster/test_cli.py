@@ -1,5 +1,7 @@
 """Which kind of cluster a command is about, and kind itself behind a stand-in that writes down what it is told."""
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,27 @@ def test_no_cluster_is_said_so(
     assert cli.main(["load-image", "x"]) == 1
     assert "does not run" in capsys.readouterr().err
     assert not (tmp_path / "clusters/absent").exists()
+
+
+def test_the_lock_holds_though_its_holders_remove_its_file(tmp_path: Path) -> None:
+    instance = Instance("locked", tmp_path)
+    inside = 0
+    overlaps = []
+
+    def work() -> None:
+        nonlocal inside
+        for _ in range(50):
+            with instance.lock():
+                inside += 1
+                overlaps.append(inside)
+                time.sleep(0)  # lets the others try
+                inside -= 1
+                instance.lock_file.unlink()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert overlaps == [1] * 200
+    assert not instance.lock_file.exists()
