@@ -12,7 +12,7 @@ from tests.support.e2e.install import install
 from tests.support.e2e.killer import Killer
 from tests.support.e2e.kube import Kube
 from tests.support.e2e.scenarios import Scenarios, group_of
-from tests.support.e2e.target import choose, take_down
+from tests.support.e2e.target import choose, installed, take_down
 
 # Making a cluster and building images from nothing is part of the first test's time.
 _SECONDS = 2400
@@ -44,7 +44,8 @@ def cluster() -> Iterator[Cluster]:
     try:
         found = Cluster(target, kube)
         found.remove_sandboxes()
-        install(target, kube)
+        if not installed():
+            install(target, kube)
         yield found
     finally:
         kube.close()

@@ -33,8 +33,8 @@ def test_private_url_to_managed_disk(sandbox: Sandbox) -> None:
 def test_dropped_connections(sandbox: Sandbox) -> None:
     """A download goes on where it was when the connection drops."""
     name = f"{disks.DATA}.vhd"
-    url = f"{disks.HTTP}/flaky/{sandbox.namespace}/{name}"
-    sandbox.vhd_import("data", {"url": {"url": url}}, diskRole="data", **journeys.managed(sandbox))
+    url = f"{disks.HTTPS}/flaky/{sandbox.namespace}/{name}"
+    sandbox.vhd_import("data", sandbox.url(url), diskRole="data", **journeys.managed(sandbox))
     status = sandbox.ready("VhdImport", "data")["status"]
     assert status["disk"]["sha256"] == journeys.expected(disks.built()[f"{disks.DATA}.raw"])
     assert disks.counts(sandbox.kube)[f"/flaky/{sandbox.namespace}/{name}"] == 4, "it was not resumed, or not dropped"

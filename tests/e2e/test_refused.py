@@ -10,23 +10,24 @@ from tests.support.e2e.sandbox import Sandbox
 from tests.support.e2e.scenarios import scenario
 
 _MADE_UP = disks.random_url(4, 31)
-_BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "404": ({"url": f"{disks.HTTP}/disks/nothing.vhd"}, "SourceNotFound"),
-    "401": ({"url": f"{disks.HTTP}/private/{disks.DATA}.vhd"}, "SourceForbidden"),
-    "unknown-ca": ({"url": f"{disks.HTTPS}/disks/{disks.DATA}.vhd"}, "TLSFailed"),
-    "checksum": ({"url": _MADE_UP, "checksum": "sha256:" + "0" * 64}, "ChecksumMismatch"),
+_METADATA_SERVICE = "http://169.254.169.254/metadata/instance"
+# URL, what else the source says, and the code.
+_BAD: dict[str, tuple[str, dict[str, Any], str]] = {
+    "404": (f"{disks.HTTPS}/disks/nothing.vhd", {}, "SourceNotFound"),
+    "401": (f"{disks.HTTPS}/private/{disks.DATA}.vhd", {}, "SourceForbidden"),
+    "unknown-ca": (_MADE_UP, {"caBundleRef": None}, "TLSFailed"),
+    "no-tls-and-no-checksum": (_MADE_UP.replace(disks.HTTPS, disks.HTTP), {}, "BadConfiguration"),
+    "checksum": (_MADE_UP, {"checksum": "sha256:" + "0" * 64}, "ChecksumMismatch"),
     "redirect-to-metadata": (
-        {"url": f"{disks.HTTP}/redirect?to=http://169.254.169.254/metadata/instance"},
+        f"{disks.HTTP}/redirect?to={_METADATA_SERVICE}",
+        {"checksum": "sha256:" + "0" * 64},
         "SourceAddressForbidden",
     ),
     # The same server by a name that nobody has allowed.
-    "private-address": (
-        {"url": f"{disks.HTTP}.cluster.local/random/4/31.raw"},
-        "SourceAddressForbidden",
-    ),
-    "no-disk": ({"url": f"{disks.HTTP}/garbage"}, "NotADisk"),
-    "backing-file": ({"url": f"{disks.HTTP}/qcow2-with-backing-file"}, "UnsafeImage"),
-    "truncated": ({"url": f"{disks.HTTP}/truncated/{disks.DATA}.vhd"}, "SourceTruncated"),
+    "private-address": (f"{disks.HTTPS}.cluster.local/random/4/31.raw", {}, "SourceAddressForbidden"),
+    "no-disk": (f"{disks.HTTPS}/garbage", {}, "NotADisk"),
+    "backing-file": (f"{disks.HTTPS}/qcow2-with-backing-file", {}, "UnsafeImage"),
+    "truncated": (f"{disks.HTTPS}/truncated/{disks.DATA}.vhd", {}, "SourceTruncated"),
 }
 
 
@@ -34,8 +35,7 @@ _BAD: dict[str, tuple[dict[str, Any], str]] = {
 def test_unprepared_image(sandbox: Sandbox) -> None:
     """A real Debian that someone used elsewhere is refused, with its findings by name."""
     journeys.scaffold(sandbox)
-    url = f"{disks.HTTP}/disks/{disks.UNPREPARED}.qcow2.xz"
-    sandbox.vhd_import("os", {"url": {"url": url}})
+    sandbox.vhd_import("os", sandbox.url(f"{disks.HTTPS}/disks/{disks.UNPREPARED}.qcow2.xz"))
     ready = sandbox.not_ready("VhdImport", "os", "PrerequisitesNotMet", stalled=True, seconds=300)
     assert "status.prerequisites" in ready["message"]
     status = sandbox.status("VhdImport", "os")
@@ -55,9 +55,11 @@ def test_unprepared_image(sandbox: Sandbox) -> None:
 @scenario
 def test_bad_source(sandbox: Sandbox, case: str) -> None:
     """A bad source is told by its code, and nothing is made in Azure."""
-    url, code = _BAD[case]
+    url, more, code = _BAD[case]
+    source = sandbox.url(url, **more)
+    source["url"] = {key: value for key, value in source["url"].items() if value is not None}
     job = {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}, "retries": 0}
-    sandbox.vhd_import("bad", {"url": url}, diskRole="os", job=job, **journeys.managed(sandbox))
+    sandbox.vhd_import("bad", source, diskRole="os", job=job, **journeys.managed(sandbox))
     ready = sandbox.not_ready("VhdImport", "bad", code, stalled=True, seconds=300)
     assert len(ready["message"]) > len(code)
     assert sandbox.status("VhdImport", "bad")["phase"] == "Failed"
@@ -69,7 +71,7 @@ def test_bad_source(sandbox: Sandbox, case: str) -> None:
 def test_changed_mind(sandbox: Sandbox) -> None:
     """A refused disk that is let pass by another setting goes on; one that is asked to be tried again is."""
     journeys.scaffold(sandbox)
-    sandbox.vhd_import("os", {"url": {"url": disks.random_url(4, 32)}})
+    sandbox.vhd_import("os", sandbox.url(disks.random_url(4, 32)))
     sandbox.not_ready("VhdImport", "os", "PrerequisitesNotMet", "PrerequisitesUnknown", stalled=True)
     change = {"spec": {"prerequisites": {"policy": "Warn", "onUnknown": "Allow"}}}
     sandbox.kube.patch("VhdImport", sandbox.namespace, "os", change)

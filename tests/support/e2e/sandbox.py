@@ -125,8 +125,13 @@ class Sandbox:
 
     def small_import(self, name: str, seed: int, *, mebibytes: int = SMALL_MIB, **spec: Any) -> Json:
         """Make an import of a made-up disk that is not checked."""
-        source = {"url": {"url": disks.random_url(mebibytes, seed)}}
+        source = self.url(disks.random_url(mebibytes, seed))
         return self.vhd_import(name, source, **{"prerequisites": _UNCHECKED} | spec)
+
+    def url(self, url: str, **more: Any) -> Json:
+        """Return the source of a disk at a URL of the disk server, whose CA is private."""
+        self.configmap("authority", {"ca.crt": disks.authority(self.kube)})
+        return {"url": {"url": url, "caBundleRef": {"name": "authority"}, **more}}
 
     def version(self, name: str, version: str, regions: tuple[str, ...] = (LOCATION,), **spec: Any) -> Json:
         """Make a version of the definition ``debian-12`` whose OS disk is the import ``os``."""
@@ -258,7 +263,12 @@ class Sandbox:
 
         def wrong() -> str | None:
             found = self.kube.get(kind, self.namespace, name)
-            return "it became Ready instead" if is_ready(found) else None
+            if is_ready(found):
+                return "it became Ready instead"
+            stall = condition(found, "Stalled")
+            if stalled and stall.get("status") == "True" and stall["reason"] not in reasons:
+                return f"it is stalled with {stall['reason']} instead: {stall['message']}"
+            return None
 
         what = f"{kind} {name} to be {'Stalled' if stalled else 'not Ready'} with {' or '.join(reasons)}"
         document: Json = self.wait(what, look, seconds=seconds, give_up=wrong)

@@ -6,6 +6,7 @@ Environment:
   images are named by ``GALLERY_OPERATOR_E2E_SIMULATOR_IMAGE`` and ``GALLERY_OPERATOR_E2E_AZURITE_IMAGE``.
 - ``GALLERY_OPERATOR_E2E_CONTEXT``: the kubeconfig's context to use; it also says that this context is meant for tests.
 - ``GALLERY_OPERATOR_E2E_KEEP=1``: leave the cluster as it is at the end, for a look or for a quicker next run.
+- ``GALLERY_OPERATOR_E2E_INSTALLED=1``: everything is installed already, by a run before; nothing is built or installed.
 """
 
 from __future__ import annotations
@@ -59,9 +60,10 @@ def choose() -> Target:
         pytest.skip(why)
     environment = {"GALLERY_OPERATOR_CLUSTER": INSTANCE}
     kubeconfig = Path(run([ROOT / "hack/cluster", "up"], env=environment).splitlines()[-1])
-    run([ROOT / "hack/images/build", *_IMAGES])
     images = {name: f"localhost/{image}:dev" for name, image in _IMAGES.items()}
-    run([ROOT / "hack/cluster", "load-image", *images.values()], env=environment)
+    if not installed():
+        run([ROOT / "hack/images/build", *_IMAGES])
+        run([ROOT / "hack/cluster", "load-image", *images.values()], env=environment)
     context = check_context(yaml.safe_load(kubeconfig.read_text()), None)
     return Target(kubeconfig, context, images, own=True)
 
@@ -75,6 +77,11 @@ def take_down(target: Target) -> None:
 def keep() -> bool:
     """Whether everything is to be left as it is."""
     return os.environ.get("GALLERY_OPERATOR_E2E_KEEP", "") not in ("", "0")
+
+
+def installed() -> bool:
+    """Whether a run before has installed everything."""
+    return os.environ.get("GALLERY_OPERATOR_E2E_INSTALLED", "") not in ("", "0")
 
 
 def _given(kubeconfig: Path, image: str) -> Target:
