@@ -30,6 +30,8 @@ datasource_list: [ Azure ]
 datasource:
   Azure:
     apply_network_config: true
+# No locales are installed, so there is none to generate.
+locale: false
 EOF
   cat >"$tree/etc/cloud/cloud.cfg.d/10-azure-kvp.cfg" <<'EOF'
 reporting:
