@@ -8,12 +8,14 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # the query of any URL: a SAS is nothing else, and signed links of other clouds are alike
     (re.compile(r"(?P<url>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#\"'<>]+)\?[^\s\"'<>]*"), r"\g<url>?***"),
     (
-        re.compile(r"(?i)\b(sig|se|sp|skoid|sktid|sv|code|access_token|client_secret|client_assertion)=[^&\s\"',;]+"),
-        r"\1=***",
+        re.compile(
+            r"(?i)\b(sig|se|sp|skoid|sktid|sv|code|access_token|client_secret|client_assertion)(=|%3D)[^&\s\"',;]+"
+        ),
+        r"\1\2***",
     ),
     (
         re.compile(
-            r"(?i)\b(AccountKey|SharedAccessSignature|SharedAccessKey|accessSAS|Password)(\"?\s*[=:]\s*\"?)[^;\s\"',}]+"
+            r"(?i)\b(AccountKey|SharedAccess(?:Signature|Key)|accessSAS|Password|client_secret|(?:access|refresh|id)_token)(\"?\s*[=:]\s*\"?)[^;\s\"',}]+"
         ),
         r"\1\2***",
     ),

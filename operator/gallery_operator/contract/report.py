@@ -9,6 +9,7 @@ MAX_REPORT_BYTES = 4096
 """Kubernetes keeps at most 4096 bytes of a termination message."""
 
 _MESSAGE_CHARACTERS = 600
+_DISTRIBUTION_CHARACTERS = 80
 
 
 class _Model(BaseModel):
@@ -171,6 +172,10 @@ def dump_report(report: Report) -> str:
         JSON of at most ``MAX_REPORT_BYTES`` bytes in UTF-8.
     """
     short = report.model_copy(update={"message": report.message[:_MESSAGE_CHARACTERS]})
+    if report.disk is not None and report.disk.distribution is not None:
+        # Read from the image, so it may be anything.
+        disk = report.disk.model_copy(update={"distribution": report.disk.distribution[:_DISTRIBUTION_CHARACTERS]})
+        short = short.model_copy(update={"disk": disk})
     findings: tuple[Finding, ...] = ()
     if report.prerequisites is not None:
         findings = tuple(
