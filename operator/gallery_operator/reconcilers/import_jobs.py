@@ -25,6 +25,7 @@ _WAIT_SECONDS = 30.0
 _POLL_SECONDS = 3.0
 
 _NEXT_STEPS: Mapping[FailureCode, str] = {
+    FailureCode.BAD_CONFIGURATION: "Correct the import (its source cannot be changed: make a new one).",
     FailureCode.SOURCE_NOT_FOUND: "Correct the source (make a new VhdImport), or put the file there.",
     FailureCode.SOURCE_FORBIDDEN: "Give credentials for the source in headersSecretRef, or grant access to it.",
     FailureCode.SOURCE_ADDRESS_FORBIDDEN: "Use a public address, or let the administrator allow the host or network "

@@ -64,9 +64,12 @@ class AddressRule:
             return True
         if _is_public(ip):
             return True
+        return self.names(host) and not any(ip.version == each.version and ip in each for each in _NEVER_BY_NAME)
+
+    def names(self, host: str) -> bool:
+        """Whether the administrator has allowed a host by its name."""
         name = host.lower().rstrip(".")
-        named = any(name == each or (each.startswith("*.") and fnmatch.fnmatchcase(name, each)) for each in self.hosts)
-        return named and not any(ip.version == each.version and ip in each for each in _NEVER_BY_NAME)
+        return any(name == each or (each.startswith("*.") and fnmatch.fnmatchcase(name, each)) for each in self.hosts)
 
 
 def normalise(address: str) -> IPAddress:

@@ -104,6 +104,15 @@ def test_a_vhd_of_ours_is_a_vhd_for_qemu(pvc_config: Make, tmp_path: Path) -> No
     subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", "vpc", tmp_path / "source" / "disk", vhd], check=True)
 
 
+def test_http_without_a_checksum_only_from_hosts_that_are_trusted_by_name(server: BadServer, url_config: Make) -> None:
+    server.serve("/disk", images.disk_bytes())
+    error = refused(url_config(server.url("/disk")))
+    assert error.code == FailureCode.BAD_CONFIGURATION
+    assert "checksum" in error.message
+    assert not server.seen
+    assert run(url_config(server.url("/disk"), allowed_hosts=("127.0.0.1",))).succeeded
+
+
 def test_a_second_run_does_not_fetch_again(server: BadServer, url_config: Make, tmp_path: Path) -> None:
     body = images.disk_bytes()
     server.serve("/disk", body)
