@@ -23,7 +23,7 @@ from gallery_operator.runtime.health import Health, HealthServer
 from gallery_operator.runtime.hints import Hints
 from gallery_operator.runtime.lease import LOST_LEASE_EXIT_CODE, LeaderLease, LeaseSettings
 from gallery_operator.runtime.progress import ProgressReader
-from gallery_operator.runtime.workqueue import Key, ShutDown, WorkQueue
+from gallery_operator.runtime.workqueue import Backoff, Key, ShutDown, WorkQueue
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class Options:
         identity: Name of this process.
         kubeconfig: Path of a kubeconfig; None: the service account or the default.
         trust_env: Whether proxies of the environment apply to the Kubernetes API.
+        backoff: Pace of repeating what failed.
     """
 
     reconcilers: Settings
@@ -59,6 +60,7 @@ class Options:
     identity: str = field(default_factory=lambda: os.environ.get("POD_ID") or f"pid-{os.getpid()}")
     kubeconfig: str | None = None
     trust_env: bool = False
+    backoff: Backoff = Backoff()
 
 
 async def run(options: Options) -> None:
@@ -68,7 +70,7 @@ async def run(options: Options) -> None:
         KubeError: There is no way to reach a cluster.
         OSError: A port is taken.
     """
-    queue = WorkQueue()
+    queue = WorkQueue(options.backoff)
     health = Health(queue, RECONCILE_TIMEOUT_SECONDS, options.resync_seconds)
     server = HealthServer(health, options.health_port, options.metrics_port, options.host)
     await server.start()

@@ -202,8 +202,10 @@ class Engine:
         self._gone(key)
 
     def _gone(self, key: Key) -> None:
-        for parent in self._ctx.hints.referred(key):
-            self._queue.add(parent)
+        # The watch tells of the deletion too, but the hints are forgotten by then.
+        hints = self._ctx.hints
+        for other in {*hints.referred(key), *hints.referrers(key), *hints.rivals(key)}:
+            self._queue.add(other)
         self._ctx.hints.remove(key)
         self._queue.forget(key)
         self._refused.pop(key, None)

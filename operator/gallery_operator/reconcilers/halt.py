@@ -39,7 +39,7 @@ def from_azure(error: AzureError) -> Outcome:
     What only a person can mend stalls (and is looked at now and then: roles are granted outside the cluster); what is
     missing or busy waits; the rest is tried again with backoff.
     """
-    text = f"{error.message} {error.next_step}".strip()
+    text = f"{error.message.rstrip(' .')}. {error.next_step}".strip()
     reason = camel(error.code)
     match error.kind:
         case ErrorKind.INVALID | ErrorKind.FORBIDDEN | ErrorKind.UNAUTHENTICATED | ErrorKind.QUOTA:

@@ -26,6 +26,7 @@ from gallery_operator.azure.settings import AzureSettings
 from gallery_operator.handlers.app import Options, run
 from gallery_operator.planning.jobs import WorkerSettings
 from gallery_operator.reconcilers.context import Settings
+from gallery_operator.runtime.workqueue import Backoff
 
 Json = dict[str, Any]
 _T = TypeVar("_T")
@@ -110,6 +111,7 @@ class Stage:
             host="127.0.0.1",
             identity="test",
             kubeconfig=str(self.api.kubeconfig),
+            backoff=Backoff(base=0.2, cap=2.0),
         )
         return replace(options, **changes)
 

@@ -303,9 +303,9 @@ async def test_killed_at_random_moments_the_same_end_is_reached(idle_stage: Stag
                 sys.executable, "-m", "gallery_operator", *arguments, *times, *rest, env=environment, stderr=output
             )
 
-    async def monkey() -> None:
+    async def monkey(kills: int) -> None:
         nonlocal process
-        for _ in range(6):
+        for _ in range(kills):
             process = await again()
             begun = len(log.read_text())
             # It is killed while it works: some time after it has begun to look at Azure.
@@ -324,7 +324,7 @@ async def test_killed_at_random_moments_the_same_end_is_reached(idle_stage: Stag
     stage.version(source={"osDisk": {"vhdImportRef": {"name": "os"}}}, regions=("westeurope", "eastus2"))
     try:
         async with Player(stage) as player:
-            killing = asyncio.create_task(monkey())
+            killing = asyncio.create_task(monkey(4))
             player.end(await player.job("prepare", patience=60), checked(vhd))
             upload = await player.job("upload", patience=60)
             player.end(upload, player.upload(upload, vhd))
@@ -340,7 +340,7 @@ async def test_killed_at_random_moments_the_same_end_is_reached(idle_stage: Stag
                 ("VhdImport", "os"),
                 ("ImageVersion", "v1"),
             )
-            killing = asyncio.create_task(monkey())
+            killing = asyncio.create_task(monkey(2))
             if process is not None:
                 process.kill()
                 await process.wait()
