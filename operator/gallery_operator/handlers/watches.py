@@ -114,7 +114,9 @@ def on_object(queue: WorkQueue, hints: Hints, census: Census, kind: str, event_t
         census.update(key, body)
         if change.own:
             queue.add(key)
-        concerned = {*before, *hints.referred(key), *hints.referrers(key)} if change.others else set()
+        concerned = set(hints.referrers(key)) if change.others else set()
+        if change.parents:
+            concerned |= {*before, *hints.referred(key)}
     for each in concerned:
         queue.add(each)
 

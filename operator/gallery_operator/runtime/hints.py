@@ -20,11 +20,13 @@ class Change:
 
     Attributes:
         own: The object itself asks for a reconcile: it is new, its spec changed, it is being deleted, a person asked.
-        others: Something changed that others wait for: also its readiness or its state.
+        others: Something changed that those wait for who refer to it: also its readiness or its state.
+        parents: Something changed that those care for whom it refers to: its existence, its spec, its state in Azure.
     """
 
-    own: bool
-    others: bool
+    own: bool = False
+    others: bool = False
+    parents: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class _Seen:
     target: str | None
     own: tuple[object, ...]
     others: tuple[object, ...]
+    parents: tuple[object, ...]
 
 
 class Hints:
@@ -64,10 +67,11 @@ class Hints:
             status.get("provisioningState"),
             status.get("phase"),
         )
-        seen = _Seen(references_of(key.kind, body), target_of(key.kind, body), own, others)
+        parents = (*own[:3], status.get("provisioningState"))
+        seen = _Seen(references_of(key.kind, body), target_of(key.kind, body), own, others, parents)
         before = self._seen.get(key)
         if before == seen:
-            return Change(False, False)
+            return Change()
         if before is not None:
             self._unlink(key, before)
         self._seen[key] = seen
@@ -75,7 +79,9 @@ class Hints:
             self._referrers.setdefault(each, set()).add(key)
         if seen.target is not None:
             self._targets.setdefault(seen.target, set()).add(key)
-        return Change(before is None or before.own != own, before is None or before.others != others)
+        if before is None:
+            return Change(own=True, others=True, parents=True)
+        return Change(before.own != own, before.others != others, before.parents != parents)
 
     def note_if_new(self, key: Key, body: Mapping[str, Any]) -> bool:
         """Note an object of a list unless a watch has told of it already; returns whether it was new."""

@@ -70,7 +70,7 @@ def judge(config: PrepareConfig, manifest: Manifest, checks: CheckReport) -> Rep
                 f"The disk does not meet {summary.failures} of Azure's prerequisites ({ids}). Correct the image, or "
                 "name what you accept in spec.prerequisites.ignore."
             )
-        elif summary.unknown and config.prerequisites.on_unknown == "Block":
+        elif checks.verdict == "unknown" and config.prerequisites.on_unknown == "Block":
             code = FailureCode.PREREQUISITES_UNKNOWN
             ids = ", ".join(each.id for each in summary.findings if each.severity == "unknown")
             message = (

@@ -25,13 +25,12 @@ from hypothesis import strategies as st
 from gallery_operator.contract import (
     DiskFacts,
     FailureCode,
-    Finding,
     GuestProfile,
     PrepareConfig,
     PrerequisitesConfig,
-    PrerequisitesReport,
     PvcSource,
 )
+from gallery_operator.prerequisites.model import CheckReport, CheckResult, Severity, Status
 from gallery_operator.worker.backoff import Backoff, parse_retry_after
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
@@ -327,34 +326,39 @@ def test_urls_that_are_refused(url: str) -> None:
     assert ":p@" not in caught.value.message
 
 
-class Checks:
-    distribution = "debian 12"
-    architecture = "x64"
+def report_of(*results: tuple[Status, Severity]) -> CheckReport:
+    return CheckReport(
+        tuple(
+            CheckResult(id=f"AAA00{n}", title="t", status=status, severity=severity, message="m", remedy="", source="s")
+            for n, (status, severity) in enumerate(results)
+        ),
+        distribution="debian 12",
+        architecture="x64",
+    )
 
-    def __init__(self, **counts: int) -> None:
-        findings = [
-            Finding(id=f"AAA00{n}", severity=severity, message="m")
-            for n, severity in enumerate(("error", "unknown"))
-            if counts.get({"error": "failures", "unknown": "unknown"}[severity])
-        ]
-        self._summary = PrerequisitesReport(findings=tuple(findings), **counts)
 
-    def summary(self) -> PrerequisitesReport:
-        return self._summary
+PASS = (Status.PASS, Severity.ERROR)
+WARN = (Status.WARN, Severity.WARNING)
+FAIL = (Status.FAIL, Severity.ERROR)
+DOUBT = (Status.UNKNOWN, Severity.ERROR)
+SMALL_DOUBT = (Status.UNKNOWN, Severity.WARNING)
 
 
 @pytest.mark.parametrize(
-    ("policy", "on_unknown", "counts", "code"),
+    ("policy", "on_unknown", "results", "code"),
     [
-        ("Enforce", "Block", {"passed": 5, "warnings": 2}, None),
-        ("Enforce", "Block", {"failures": 1}, FailureCode.PREREQUISITES_NOT_MET),
-        ("Enforce", "Allow", {"failures": 1, "unknown": 1}, FailureCode.PREREQUISITES_NOT_MET),
-        ("Enforce", "Block", {"unknown": 1}, FailureCode.PREREQUISITES_UNKNOWN),
-        ("Enforce", "Allow", {"unknown": 1}, None),
-        ("Warn", "Block", {"failures": 1, "unknown": 1}, None),
+        ("Enforce", "Block", (PASS, WARN), None),
+        ("Enforce", "Block", (PASS, FAIL), FailureCode.PREREQUISITES_NOT_MET),
+        ("Enforce", "Allow", (FAIL, DOUBT), FailureCode.PREREQUISITES_NOT_MET),
+        ("Enforce", "Block", (DOUBT,), FailureCode.PREREQUISITES_UNKNOWN),
+        ("Enforce", "Block", (SMALL_DOUBT,), None),
+        ("Enforce", "Allow", (DOUBT,), None),
+        ("Warn", "Block", (FAIL, DOUBT), None),
     ],
 )
-def test_verdicts(policy: str, on_unknown: str, counts: dict[str, int], code: FailureCode | None) -> None:
+def test_verdicts(
+    policy: str, on_unknown: str, results: tuple[tuple[Status, Severity], ...], code: FailureCode | None
+) -> None:
     facts = DiskFacts(format="raw", virtual_size=MIB, sha256="0" * 64)
     manifest = Manifest(
         fingerprint="f", location="scratch", data_size=MIB, virtual_size=MIB, size=MIB, mtime_ns=1, footer="",
@@ -366,7 +370,7 @@ def test_verdicts(policy: str, on_unknown: str, counts: dict[str, int], code: Fa
         guest=GuestProfile(),
         prerequisites=PrerequisitesConfig.model_validate({"policy": policy, "on_unknown": on_unknown}),
     )
-    report = judge(config, manifest, Checks(**counts))  # type: ignore[arg-type]
+    report = judge(config, manifest, report_of(*results))
     assert report.code == code
     assert report.succeeded == (code is None)
     assert report.disk is not None
