@@ -17,10 +17,12 @@ run_shown() {
   "$@" >&2
 }
 
+STALLED='{range .items[*]}{range .status.conditions[?(@.type=="Stalled")]}{.reason}: {.message}{"\n"}{end}{end}'
+
 # Prints a table again whenever it has changed, until a condition of an object is met or the object stalls.
 #   watch_until SECONDS CONDITION-EXPRESSION KIND/NAME -- COMMAND…
 watch_until() {
-  local limit=$1 wanted=$2 object=$3 end=$((SECONDS + $1)) before='' now verdict
+  local limit=$1 wanted=$2 object=$3 end=$((SECONDS + $1)) before='' now verdict stalled
   shift 4
   while :; do
     now=$("$@" 2>&1) || true
@@ -31,10 +33,9 @@ watch_until() {
     fi
     verdict=$(kubectl get "$object" -o jsonpath='{range .status.conditions[*]}{.type}={.status}/{.reason} {end}' 2>/dev/null || true)
     case " $verdict" in *" $wanted"*) return 0 ;; esac
-    if [[ $wanted != Stalled* && " $verdict" == *" Stalled=True"* ]]; then
-      kubectl get "$object" -o jsonpath='{range .status.conditions[*]}{.type}: {.message}{"\n"}{end}' >&2
-      die "$object stalled"
-    fi
+    # What an object waits for may be what stalls.
+    stalled=$(kubectl get gal,gid,vhdi,imgv -o jsonpath="$STALLED" 2>/dev/null || true)
+    if [[ $wanted != Stalled* && -n $stalled ]]; then die "it stalls: $stalled"; fi
     if [ $SECONDS -ge $end ]; then
       kubectl describe "$object" >&2 || true
       die "$object: '$wanted' did not come true within $limit s (it says: $verdict)"
