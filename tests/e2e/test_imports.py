@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from tests.support.e2e import disks, journeys
 from tests.support.e2e.kube import condition
-from tests.support.e2e.sandbox import Sandbox
-from tests.support.e2e.scenarios import scenario
+from tests.support.e2e.sandbox import SMALL_MIB, Sandbox
+from tests.support.e2e.scenarios import long_scenario, scenario
 
 
-@scenario
+@long_scenario
 def test_image_from_claims(sandbox: Sandbox) -> None:
     """A real Debian and a data disk on a claim become a version in three regions."""
     journeys.image_from_claims(sandbox, real=True, seconds=400)
 
 
-@scenario
+@long_scenario
 def test_url_to_page_blob(sandbox: Sandbox) -> None:
     """A real Debian, as qcow2.xz with a checksum, becomes a page blob."""
     journeys.import_to_page_blob(sandbox, seconds=400)
@@ -54,6 +54,6 @@ def test_objects_wait_for_what_they_need(sandbox: Sandbox) -> None:
     ready = sandbox.not_ready("VhdImport", "os", "PVCNotFound", stalled=False)
     assert "later" in ready["message"]
     sandbox.claim("later")
-    sandbox.fill("later", disks.random_url(4, 21), "disk.raw")
+    sandbox.fill("later", disks.random_url(SMALL_MIB, 21), "disk.raw")
     version = sandbox.ready("ImageVersion", "v1")
     assert condition(version, "Reconciling").get("status", "False") == "False"

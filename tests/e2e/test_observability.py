@@ -34,6 +34,7 @@ _BOUNDED = {
     "job",
     "check",
     "severity",
+    "step",
     "le",
 }
 
@@ -61,6 +62,15 @@ def test_no_secret_in_the_operators_log(cluster: Cluster) -> None:
     assert cluster.secrets, "no scenario has used a secret: run the others, too"
     found = leaks.in_namespace(cluster.kube, names.OPERATOR_NAMESPACE, cluster.secrets)
     assert not found, "\n".join(found)
+
+
+def test_namespaces_go(cluster: Cluster) -> None:
+    """The namespaces of all scenarios that have passed are gone by themselves."""
+    cluster.kube.wait(
+        "all namespaces of scenarios to go",
+        lambda: not [name for name in cluster.leaving if cluster.kube.get("Namespace", None, name)],
+        seconds=90,
+    )
 
 
 def test_only_restricted_pods(cluster: Cluster) -> None:

@@ -28,11 +28,13 @@ class Cluster:
         target: Which cluster.
         kube: Its API.
         secrets: Values that must not be found anywhere, by what they are.
+        leaving: Namespaces of scenarios that have passed; each must go by itself.
     """
 
     target: Target
     kube: Kube
     secrets: dict[str, str] = field(default_factory=dict)
+    leaving: list[str] = field(default_factory=list)
 
     @cached_property
     def simulator(self) -> Simulator:

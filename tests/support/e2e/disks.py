@@ -106,9 +106,12 @@ def _send(kube: Kube, files: dict[str, Path]) -> None:
     """Copy the real disks into the server's pod through the API server; holes are not sent."""
     kubectl = [tool("kubectl"), "--kubeconfig", str(kube.kubeconfig)]
     inside = [*kubectl, "--context", kube.context, "exec", "-n", names.DISKS_NAMESPACE, "-i", _POD, "--"]
-    present = run([*inside, "find", "/data", "-maxdepth", "1", "-type", "f", "-printf", "%f %s\n"]).splitlines()
-    missing = [files[name] for name in FILES if f"{name} {files[name].stat().st_size}" not in present]
-    for path in missing:
+    present = run([*inside, "find", "/data", "-maxdepth", "1", "-name", "*.from-*", "-printf", "%f\n"]).splitlines()
+    for path in (files[name] for name in FILES):
+        # The folder is named after the recipe of its disks.
+        origin = f"{path.name}.from-{path.parent.name}"
+        if origin in present:
+            continue
         packer = subprocess.Popen(
             ["tar", "--create", "--sparse", "--directory", str(path.parent), path.name], stdout=subprocess.PIPE
         )
@@ -118,6 +121,7 @@ def _send(kube: Kube, files: dict[str, Path]) -> None:
             packer.stdout.close()
         if packer.wait() != 0 or done.returncode != 0:
             raise CommandError(f"{path.name} did not get into the cluster: {done.stderr.decode()[-1000:]}")
+        run([*inside, "touch", f"/data/{origin}"])
 
 
 def counts(kube: Kube) -> dict[str, int]:

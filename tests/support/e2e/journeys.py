@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.e2e import disks
 from tests.support.e2e.kube import Json, condition
-from tests.support.e2e.sandbox import ACCOUNT, CONTAINER, GROUP_NAME, KINDS, LOCATION, THREE_REGIONS, Sandbox
+from tests.support.e2e.sandbox import ACCOUNT, CONTAINER, GROUP_NAME, KINDS, LOCATION, SMALL_MIB, THREE_REGIONS, Sandbox
 
 MIB = 1024 * 1024
 _PATIENCE = 240.0
@@ -82,8 +82,8 @@ def image_from_claims(sandbox: Sandbox, *, real: bool, seconds: float = _PATIENC
         sandbox.fill("build-output", f"{disks.HTTP}/disks/{disks.PREPARED}.vhd", "images/os.vhd")
         sandbox.fill("build-output", f"{disks.HTTP}/disks/{disks.DATA}.vhd", "images/data.vhd")
     else:
-        sandbox.fill("build-output", disks.random_url(4, 11), "images/os.vhd")
-        sandbox.fill("build-output", disks.random_url(4, 12), "images/data.vhd")
+        sandbox.fill("build-output", disks.random_url(SMALL_MIB, 11), "images/os.vhd")
+        sandbox.fill("build-output", disks.random_url(SMALL_MIB, 12), "images/data.vhd")
     checks = {} if real else {"prerequisites": {"policy": "Warn", "onUnknown": "Allow"}}
     # In the wrong order on purpose: each object waits for what it needs.
     data = {"lun": 3, "vhdImportRef": {"name": "data"}, "hostCaching": "ReadOnly"}
@@ -111,7 +111,7 @@ def image_from_claims(sandbox: Sandbox, *, real: bool, seconds: float = _PATIENC
         files = disks.built()
         wanted = {None: expected(files[f"{disks.PREPARED}.raw"]), 3: expected(files[f"{disks.DATA}.raw"])}
     else:
-        wanted = {None: disks.random_sha256(4, 11), 3: disks.random_sha256(4, 12)}
+        wanted = {None: disks.random_sha256(SMALL_MIB, 11), 3: disks.random_sha256(SMALL_MIB, 12)}
     assert digests == wanted
     assert regions_in_azure(sandbox, "12.7.1") == {"westeurope": 2, "northeurope": 1, "eastus2": 1}
     # The staging disks have done their work.

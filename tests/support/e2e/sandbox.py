@@ -25,7 +25,8 @@ THREE_REGIONS = ("westeurope", "northeurope", "eastus2")
 _PROVIDERS = f"/subscriptions/{names.SUBSCRIPTION}/resourceGroups/{GROUP_NAME}/providers"
 ACCOUNT = f"{_PROVIDERS}/Microsoft.Storage/storageAccounts/images"
 CONTAINER = "vhds"
-SMALL_MIB = 4
+# Azure takes no upload of less than 20 MiB and the footer into a managed disk.
+SMALL_MIB = 20
 # A made-up disk is no installed Linux: what the checks say about it is not what these scenarios are about.
 _UNCHECKED = {"policy": "Warn", "onUnknown": "Allow"}
 # The node has two processors; what a Job asks for must not serialise the scenarios.
@@ -65,6 +66,7 @@ class Sandbox:
         """Ask for the namespace's removal, unless the scenario failed: then it stays to be looked at."""
         if kind is None:
             self.kube.delete("Namespace", None, self.namespace)
+            self.cluster.leaving.append(self.namespace)
         elif value is not None:
             value.add_note("\n".join([f"namespace {self.namespace}", *self.notes]))
 
@@ -238,7 +240,11 @@ class Sandbox:
         def stalled() -> str | None:
             found = self.kube.get(kind, self.namespace, name)
             stall = condition(found, "Stalled")
-            return f"it is stalled: {stall['reason']}: {stall['message']}" if stall.get("status") == "True" else None
+            # What it said about an earlier spec does not count.
+            current = found is not None and stall.get("observedGeneration") == found["metadata"]["generation"]
+            if current and stall.get("status") == "True":
+                return f"it is stalled: {stall['reason']}: {stall['message']}"
+            return None
 
         document: Json = self.wait(f"{kind} {name} to be Ready", look, seconds=seconds, give_up=stalled)
         return document
@@ -285,6 +291,13 @@ class Sandbox:
             lambda: all(self.kube.get(kind, self.namespace, name) is None for kind, name in which),
             seconds=seconds,
         )
+
+    def clean(self) -> None:
+        """Delete all our objects at once and wait until they are gone: whatever a scenario did, this must work."""
+        which = [(item["kind"], item["metadata"]["name"]) for item in self.objects()]
+        for kind, name in which:
+            self.kube.delete(kind, self.namespace, name)
+        self.gone(*which, seconds=180.0)
 
     def nothing_left(self, *, seconds: float = 60.0) -> None:
         """Wait until nothing of this namespace is left in Azure."""

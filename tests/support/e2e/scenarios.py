@@ -18,13 +18,20 @@ from tests.support.e2e.cluster import Cluster
 from tests.support.e2e.sandbox import Sandbox
 
 AT_ONCE = 7
-_BODY, _GROUP = "_scenario_body", "_scenario_group"
+_BODY, _GROUP, _LONG = "_scenario_body", "_scenario_group", "_scenario_long"
 Body = Callable[..., None]
 
 
 def scenario(function: Body) -> Callable[..., None]:
     """Turn a function of a sandbox (and of parameters) into a test that runs beside others."""
     return _wrapped(function, "calm")
+
+
+def long_scenario(function: Body) -> Callable[..., None]:
+    """Do the same for one that takes long: it is begun before the others, so that nobody waits for it at the end."""
+    test = scenario(function)
+    setattr(test, _LONG, True)
+    return test
 
 
 def under_fire(function: Body) -> Callable[..., None]:
@@ -59,7 +66,7 @@ class Scenarios:
     """Runs the selected scenarios of one group."""
 
     def __init__(self, cluster: Cluster, items: list[pytest.Item], about: Callable[[], str] = lambda: "") -> None:
-        """Start scenarios, a few at a time, in their order.
+        """Start scenarios, a few at a time: first the long ones, then the others in their order.
 
         Args:
             cluster: Where.
@@ -69,7 +76,7 @@ class Scenarios:
         self._about = about
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="scenario")
         self._futures: dict[str, Future[None]] = {}
-        for item in items:
+        for item in sorted(items, key=lambda each: not hasattr(each.function, _LONG)):  # type: ignore[attr-defined]
             parameters = dict(item.callspec.params) if hasattr(item, "callspec") else {}
             body = getattr(item.function, _BODY)  # type: ignore[attr-defined]
             self._futures[item.nodeid] = self._pool.submit(_run, cluster, item.name, body, parameters)
@@ -93,3 +100,4 @@ def _run(cluster: Cluster, name: str, body: Body, parameters: dict[str, Any]) ->
         body(sandbox, **parameters)
         leaked = leaks.in_namespace(cluster.kube, sandbox.namespace, cluster.secrets)
         assert not leaked, "\n".join(leaked)
+        sandbox.clean()
