@@ -169,7 +169,7 @@ async def _update(ctx: Context, seen: _Observed, differs: list[str]) -> Report:
 async def _repair(ctx: Context, seen: _Observed, mend: plan.Repair) -> Report:
     """Take failed regions out; the next look finds them missing and adds them again."""
     version = seen.version
-    told = "; ".join(f"{name}: {details}" for name, details in mend.failed)
+    told = "; ".join(f"{name}: {details.rstrip(' .')}" for name, details in mend.failed)
     if not mend.remove and not mend.again:
         raise Halt(
             Stalled(
