@@ -139,7 +139,10 @@ class Engine:
         patch = merge_difference(old, new)
         news = self._news(old, new)
         if patch and self._refused.get(key) != new:
-            answer = await self._ctx.kube.patch_status(key.kind, key.namespace, key.name, {"status": patch})
+            self._tell(key, old, new)
+            # The uid makes it a conflict to write to another object that has taken the name meanwhile.
+            whole = {"metadata": {"uid": body["metadata"]["uid"]}, "status": patch}
+            answer = await self._ctx.kube.patch_status(key.kind, key.namespace, key.name, whole)
             if (answer.get("status") or {}) != new:
                 # The server pruned or changed something: writing it again would never end.
                 _log.error("%s: the API server did not keep the status as written; are the CRDs of this version?", key)
@@ -150,6 +153,13 @@ class Engine:
             return
         for kind, reason, message in (*report.events, *news):
             await self._events.post(resource, "Warning" if kind == "Warning" else "Normal", reason, message)
+
+    @staticmethod
+    def _tell(key: Key, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        """Log a change of the reason of ``Ready``; progress within one reason is left to status."""
+        before, after = ready_condition(old), ready_condition(new)
+        if after is not None and (before is None or before["reason"] != after["reason"]):
+            _log.info("%s: %s: %s", key, after["reason"], after["message"])
 
     @staticmethod
     def _news(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
