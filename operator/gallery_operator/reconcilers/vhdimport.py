@@ -203,13 +203,15 @@ async def _uploaded(ctx: Context, vhd_import: VhdImport, scope: ImportScope, sta
 
 async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Report:
     target = vhd_import.status.target
+    # All they had to say is in status, and not before it is there may they go. A pod, even one that has ended, keeps
+    # its claims from being removed: a finished import would hold its scratch volume for a day.
+    await import_jobs.remove_jobs(ctx, await import_jobs.owned_jobs(ctx, vhd_import))
     if target is None or not await import_targets.exists(ctx, scope, target):
         if target is not None and target.staging and await _release(ctx, vhd_import):
             return Report(
                 Done("The disk is in its image version.", "Released"), {"stagingReleased": True, "phase": "Succeeded"}
             )
         # Removed behind our back: brought again from the start.
-        await import_jobs.remove_jobs(ctx, await import_jobs.owned_jobs(ctx, vhd_import))
         metrics.DRIFT_CORRECTIONS.labels(kind="VhdImport").inc()
         again = {"phase": "Pending", "uploaded": None, "prepared": None, "progress": None, "target": None}
         event = ("Warning", "TargetMissing", "The disk is gone from Azure; importing it again.")
