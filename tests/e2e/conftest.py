@@ -30,6 +30,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[place] = item
 
 
+_measured: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def measured() -> list[str]:
+    """Lines that are shown at the end of the run: what was measured."""
+    return _measured
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured."""
+    if _measured:
+        terminalreporter.section("measured")
+        for line in _measured:
+            terminalreporter.write_line(line)
+
+
 def _turn(item: pytest.Item) -> int:
     if "killer" in getattr(item, "fixturenames", ()):
         return 3  # it judges the fire
@@ -46,7 +63,9 @@ def cluster() -> Iterator[Cluster]:
         found.remove_sandboxes()
         if not installed():
             install(target, kube)
+        found.worker_logs.start()
         yield found
+        found.worker_logs.stop()
     finally:
         kube.close()
         take_down(target)

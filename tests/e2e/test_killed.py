@@ -47,10 +47,11 @@ def test_namespace_deletion_under_fire(sandbox: Sandbox) -> None:
     journeys.delete_in_order(sandbox, ("Namespace",))
 
 
-def test_it_was_killed(cluster: Cluster, killer: Killer) -> None:
+def test_it_was_killed(cluster: Cluster, killer: Killer, measured: list[str]) -> None:
     """There was fire, and what was killed had told no secret."""
     killer.stop()
-    print(killer.story())
+    measured.append(f"the operator was killed {len(killer.kills)} times under fire (seed {killer.seed})")
     assert len([kill for kill in killer.kills if "SIGKILL" in kill or "without grace" in kill]) >= 3, killer.story()
-    assert not killer.leaked, "\n".join(killer.leaked)
+    leaked = [*killer.leaked, *cluster.worker_logs.found]
+    assert not leaked, "\n".join(leaked)
     cluster.kube.wait("the operator to work again", cluster.operator_ready, seconds=120)

@@ -62,6 +62,9 @@ def test_no_secret_in_the_operators_log(cluster: Cluster) -> None:
     assert cluster.secrets, "no scenario has used a secret: run the others, too"
     found = leaks.in_namespace(cluster.kube, names.OPERATOR_NAMESPACE, cluster.secrets)
     assert not found, "\n".join(found)
+    steps = {step for pod in cluster.worker_logs.lines for step in ("prepare", "upload") if f"-{step}-" in pod}
+    assert steps == {"prepare", "upload"}, f"the workers' logs were not read: {cluster.worker_logs.lines}"
+    assert not cluster.worker_logs.found, "\n".join(cluster.worker_logs.found)
 
 
 def test_namespaces_go(cluster: Cluster) -> None:

@@ -11,6 +11,7 @@ from kubernetes.client import ApiException
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.e2e import names
 from tests.support.e2e.kube import Json, Kube
+from tests.support.e2e.leaks import WorkerLogs
 from tests.support.e2e.shell import CommandError, run, tool
 from tests.support.e2e.simulator import Simulator
 from tests.support.e2e.target import INSTANCE, Target
@@ -40,6 +41,11 @@ class Cluster:
     def simulator(self) -> Simulator:
         """The simulator's control endpoint."""
         return Simulator(self.kube)
+
+    @cached_property
+    def worker_logs(self) -> WorkerLogs:
+        """Reader of the workers' logs."""
+        return WorkerLogs(self.kube, self.secrets)
 
     @property
     def image(self) -> str:

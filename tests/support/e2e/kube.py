@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+import urllib3
 from kubernetes.client import ApiClient, ApiException
 from kubernetes.config import list_kube_config_contexts, new_client_from_config
 
@@ -156,6 +157,33 @@ class Kube:
         except ApiException as error:
             return f"<no log: {error.status} {str(error.body)[:200]}>"
         return text
+
+    def follow(self, namespace: str, pod: str) -> str:
+        """Return a pod's log when the pod has ended; what could be read of it if the pod is removed before.
+
+        Raises:
+            ApiException: The pod has no log yet.
+        """
+        headers: dict[str, str] = {}
+        self._api.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+        answer = self._api.rest_client.pool_manager.request(
+            "GET",
+            f"{self._host}/api/v1/namespaces/{namespace}/pods/{pod}/log?follow=true",
+            headers=headers,
+            preload_content=False,
+            timeout=urllib3.Timeout(connect=10.0, read=600.0),
+            retries=False,
+        )
+        chunks: list[bytes] = []
+        try:
+            if answer.status != 200:
+                raise ApiException(status=answer.status, reason=answer.reason)
+            chunks.extend(answer.stream(65536))
+        except urllib3.exceptions.HTTPError:
+            pass
+        finally:
+            answer.release_conn()
+        return b"".join(chunks).decode(errors="replace")
 
     def proxy(
         self, kind: str, namespace: str, target: str, path: str, *, method: str = "GET", body: object = None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterable, Mapping
 
+import urllib3
+from kubernetes.client import ApiException
 from tests.support.e2e.kube import OUR_KINDS, Kube
 
 _KINDS = (*OUR_KINDS, "Pod", "Job", "Event", "ConfigMap", "PersistentVolumeClaim")
@@ -45,3 +48,55 @@ def in_pod_logs(kube: Kube, namespace: str, pod: str, secrets: Mapping[str, str]
     """Return what leaks in a pod's log, and in that of the container before it was restarted."""
     texts: Iterable[str] = (kube.logs(namespace, pod), kube.logs(namespace, pod, previous=True))
     return [leak for text in texts for leak in in_text(f"log of pod {namespace}/{pod}", text, secrets)]
+
+
+class WorkerLogs:
+    """Reads the logs of all worker pods while they run: a Job that has ended is removed with its pods.
+
+    Attributes:
+        found: What leaked.
+        lines: Lines read, by pod.
+    """
+
+    def __init__(self, kube: Kube, secrets: Mapping[str, str]) -> None:
+        """Prepare; ``start`` begins."""
+        self.found: list[str] = []
+        self.lines: dict[str, int] = {}
+        self._kube = kube
+        self._secrets = secrets
+        self._seen: set[str] = set()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="worker-logs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look for no more pods."""
+        self._end.set()
+        self._thread.join(timeout=30)
+
+    def _work(self) -> None:
+        while not self._end.wait(0.7):
+            try:
+                pods = self._kube.list(
+                    "Pod", selector="app.kubernetes.io/managed-by=gallery-operator,batch.kubernetes.io/job-name"
+                )
+            except (ApiException, urllib3.exceptions.HTTPError):
+                continue
+            for pod in pods:
+                metadata = pod["metadata"]
+                started = pod["status"].get("phase") in ("Running", "Succeeded", "Failed")
+                if started and metadata["uid"] not in self._seen:
+                    self._seen.add(metadata["uid"])
+                    where = (metadata["namespace"], metadata["name"])
+                    threading.Thread(target=self._read, args=where, daemon=True).start()
+
+    def _read(self, namespace: str, pod: str) -> None:
+        try:
+            text = self._kube.follow(namespace, pod)
+        except (ApiException, urllib3.exceptions.HTTPError):
+            return
+        self.lines[f"{namespace}/{pod}"] = text.count("\n")
+        self.found += in_text(f"log of pod {namespace}/{pod}", text, self._secrets)

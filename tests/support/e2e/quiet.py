@@ -42,9 +42,14 @@ class Difference:
     restarted: bool
 
     @property
+    def writes(self) -> int:
+        """Number of things that were written."""
+        return len(self.kubernetes) + len(self.objects) + len(self.azure)
+
+    @property
     def quiet(self) -> bool:
         """Whether nothing was written."""
-        return not (self.kubernetes or self.objects or self.azure)
+        return self.writes == 0
 
 
 def snapshot(cluster: Cluster) -> Snapshot:
