@@ -43,6 +43,9 @@ def main() -> int:
         for item in items
         if not is_ready(item) and not quiet.is_stalled(item)
     ]
+    if not any(objects.values()):
+        print("there are no objects; make some first, for example with make demo", file=sys.stderr)
+        return 2
     if unsettled:
         print(f"neither Ready nor Stalled: {', '.join(unsettled)}", file=sys.stderr)
         return 2
