@@ -91,10 +91,9 @@ def values(image: str, authority: str) -> dict[str, Any]:
         image: Image of the operator, with its tag.
         authority: PEM of the simulator's CA.
     """
-    repository, _, tag = image.rpartition(":")
     endpoint = f"https://azure-simulator.{names.SIMULATOR_NAMESPACE}.svc"
     return {
-        "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
+        "image": {**image_values(image), "pullPolicy": "IfNotPresent"},
         "clusterName": "e2e",
         "operator": {"pollSeconds": 1, "resyncSeconds": RESYNC_SECONDS, "logFormat": "text", "logLevel": "info"},
         "azure": {
@@ -111,6 +110,15 @@ def values(image: str, authority: str) -> dict[str, Any]:
         },
         "worker": {"allowedSourceHosts": [names.DISKS_HOST]},
     }
+
+
+def image_values(reference: str) -> dict[str, str]:
+    """Return the chart's values for an image reference, with a tag or a digest."""
+    name, _, digest = reference.partition("@")
+    repository, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:  # a registry's port is no tag
+        repository, tag = name, "" if digest else "latest"
+    return {"repository": repository, "digest": digest} if digest else {"repository": repository, "tag": tag}
 
 
 def namespace(name: str, **labels: str) -> dict[str, Any]:

@@ -11,15 +11,18 @@ Environment:
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.e2e.shell import ROOT, run
+from tests.support.e2e.shell import ROOT, run, tool
 
 INSTANCE = "gallery-operator-test"
 LOCAL_PREFIXES = ("gallery-operator-local-", "kind-", "minikube")
@@ -55,7 +58,7 @@ def choose() -> Target:
     """
     image = os.environ.get("GALLERY_OPERATOR_E2E_IMAGE")
     if image and os.environ.get("KUBECONFIG"):
-        return _given(Path(os.environ["KUBECONFIG"]), image)
+        return _given(image)
     if why := _impossible():
         pytest.skip(why)
     environment = {"GALLERY_OPERATOR_CLUSTER": INSTANCE}
@@ -84,16 +87,26 @@ def installed() -> bool:
     return os.environ.get("GALLERY_OPERATOR_E2E_INSTALLED", "") not in ("", "0")
 
 
-def _given(kubeconfig: Path, image: str) -> Target:
-    context = check_context(
-        yaml.safe_load(kubeconfig.read_text()), os.environ.get("GALLERY_OPERATOR_E2E_CONTEXT") or None
-    )
+def _given(image: str) -> Target:
+    # KUBECONFIG may be several files; kubectl knows how they add up.
+    config = json.loads(run([tool("kubectl"), "config", "view", "--output", "json"]))
+    context = check_context(config, os.environ.get("GALLERY_OPERATOR_E2E_CONTEXT") or None)
     images = {
         "operator": image,
         "simulator": os.environ.get("GALLERY_OPERATOR_E2E_SIMULATOR_IMAGE", "localhost/azure-simulator:dev"),
         "azurite": os.environ.get("GALLERY_OPERATOR_E2E_AZURITE_IMAGE", "localhost/azurite:dev"),
     }
-    return Target(kubeconfig, context, images, own=False)
+    return Target(_only(context), context, images, own=False)
+
+
+def _only(context: str) -> Path:
+    """Return a kubeconfig with nothing but one context, so that no program can take another one."""
+    text = run([tool("kubectl"), "--context", context, "config", "view", "--raw", "--flatten", "--minify"])
+    folder = Path(tempfile.mkdtemp(prefix="gallery-operator-e2e-"))  # private to this user
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / "kubeconfig"
+    path.write_text(text)
+    return path
 
 
 def check_context(kubeconfig: dict[str, object], named: str | None) -> str:

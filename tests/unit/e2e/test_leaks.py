@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.support.e2e.leaks import in_text
 
 _SECRETS = {"client secret of x": "canary0123456789abcdef"}

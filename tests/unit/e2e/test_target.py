@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.e2e.install import image_values
 from tests.support.e2e.target import RefusedContextError, check_context
 
 
@@ -28,3 +29,17 @@ def test_a_named_context_is_taken_even_if_another_is_current() -> None:
 def test_an_unknown_context_is_refused() -> None:
     with pytest.raises(RefusedContextError, match="it has: production, kind-a"):
         check_context(kubeconfig("production", "kind-a"), "kind-b")
+
+
+@pytest.mark.parametrize(
+    ("reference", "values"),
+    [
+        ("localhost/operator:dev", {"repository": "localhost/operator", "tag": "dev"}),
+        ("registry.example:5000/team/operator", {"repository": "registry.example:5000/team/operator", "tag": "latest"}),
+        ("registry.example:5000/operator:1.2", {"repository": "registry.example:5000/operator", "tag": "1.2"}),
+        ("example/operator@sha256:ab", {"repository": "example/operator", "digest": "sha256:ab"}),
+        ("example/operator:1@sha256:ab", {"repository": "example/operator", "digest": "sha256:ab"}),
+    ],
+)
+def test_image_references(reference: str, values: dict[str, str]) -> None:
+    assert image_values(reference) == values
