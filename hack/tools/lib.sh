@@ -19,7 +19,6 @@ TOOLS=(
   "kind|kind|sigs.k8s.io/kind"
   "pause|helpers|./pause"
   "volume-helper|helpers|./volume-helper"
-  "kubeconform|kubeconform|github.com/yannh/kubeconform/cmd/kubeconform"
   "helm-docs|helm-docs|github.com/norwoodj/helm-docs/cmd/helm-docs"
 )
 
@@ -55,7 +54,6 @@ tool_ldflags() {
       done
       printf ' -X helm.sh/helm/v3/internal/version.version=%s' "$(pinned kubernetes helm.sh/helm/v3)"
       ;;
-    kubeconform) printf ' -X main.version=%s' "$(pinned kubeconform github.com/yannh/kubeconform)" ;;
     helm-docs) printf ' -X main.version=%s' "$(pinned helm-docs github.com/norwoodj/helm-docs)" ;;
     local-path-provisioner)
       printf ' -X main.VERSION=%s' "$(pinned local-path-provisioner github.com/rancher/local-path-provisioner)"
