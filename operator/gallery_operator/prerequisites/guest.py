@@ -95,7 +95,7 @@ class Guest:
         known = self._open.get(volume.name)
         if known is None:
             try:
-                known = open_file_system(volume, self.disk)
+                known = open_file_system(volume)
             except ReadError as error:
                 known = error
             self._open[volume.name] = known

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from gallery_operator.prerequisites.facts.fstab import FstabEntry, find_volume, read_fstab
+from gallery_operator.prerequisites.facts.fstab import Fstab, FstabEntry, find_volume, read_fstab
 from gallery_operator.prerequisites.readers.base import FileSystem, ReadError, UnreadableError
-from gallery_operator.prerequisites.readers.grub import GrubFileSystem
+from gallery_operator.prerequisites.readers.btrfs import TOP_LEVEL, BtrfsFileSystem
 from gallery_operator.prerequisites.readers.layout import Layout, Volume
 from gallery_operator.prerequisites.tree import Tree
 
-# Where distributions put the root inside a Btrfs: top level, openSUSE and SLES (snapper), Ubuntu and
-# hand-made, Debian's installer, Fedora.
-_SUBVOLUMES: Final = ("", "/@/.snapshots/1/snapshot", "/@", "/@rootfs", "/root")
+# Where distributions put the root inside a Btrfs whose default subvolume is not the root: Ubuntu and hand-made,
+# Debian's installer, Fedora, openSUSE and SLES (snapper). Any other subvolume is looked into after these.
+_SUBVOLUMES: Final = ("/@", "/@rootfs", "/root", "/@/.snapshots/1/snapshot")
+_MAX_CANDIDATES: Final = 64
 _MAX_MOUNTS: Final = 64
+# Further partitions of Flatcar, by GPT name, and where it mounts them
+_FLATCAR: Final = {"EFI-SYSTEM": "/boot", "OEM": "/oem"}
 
 Open = Callable[[Volume], FileSystem]
 
@@ -47,6 +51,9 @@ def mount(layout: Layout, open_volume: Open) -> Mounted:
     Raises:
         UnreadableError: No root was found; the text says what was found instead.
     """
+    image_based = _image_based(layout, open_volume)
+    if image_based is not None:
+        return image_based
     reasons: list[str] = list(layout.notes)
     for volume in layout.volumes:
         if volume.probe.type in ("vfat", "swap", "lvm", None):
@@ -66,16 +73,43 @@ def mount(layout: Layout, open_volume: Open) -> Mounted:
 
 def _as_root(file_system: FileSystem) -> FileSystem | None:
     """The file system (or its subvolume) if it looks like a root."""
-    if not isinstance(file_system, GrubFileSystem):
-        return file_system if _looks_like_root(file_system) else None
-    for prefix in _SUBVOLUMES:
-        candidate = file_system.subvolume(prefix)
-        try:
-            if _looks_like_root(candidate):
-                return candidate
-        except UnreadableError:
-            if prefix == "":
-                raise
+    if _looks_like_root(file_system):
+        return _named_by_fstab(file_system) if isinstance(file_system, BtrfsFileSystem) else file_system
+    if not isinstance(file_system, BtrfsFileSystem):
+        return None
+    for candidate in _candidates(file_system):
+        if _looks_like_root(candidate):
+            return _named_by_fstab(candidate)
+    return None
+
+
+def _candidates(file_system: BtrfsFileSystem) -> Iterator[BtrfsFileSystem]:
+    for path in _SUBVOLUMES:
+        with suppress(UnreadableError):
+            yield file_system.subvolume(path)
+    for each in (TOP_LEVEL, *file_system.volume.subvolumes()[:_MAX_CANDIDATES]):
+        yield file_system.subvolume_by_id(each)
+
+
+def _named_by_fstab(root: BtrfsFileSystem) -> FileSystem:
+    """The subvolume that the root's own fstab mounts as /; several may look like a root (snapshots)."""
+    try:
+        entry = Fstab(read_fstab(Tree(root)).entries).root()
+        named = _subvolume(root, entry) if entry is not None else None
+        if named is not None and _looks_like_root(named):
+            return named
+    except ReadError:
+        pass
+    return root
+
+
+def _subvolume(file_system: BtrfsFileSystem, entry: FstabEntry) -> BtrfsFileSystem | None:
+    """What a line mounts, or None where it names no subvolume; raises ``UnreadableError`` when there is none."""
+    path, number = entry.option("subvol"), entry.option("subvolid")
+    if path is not None:
+        return file_system.subvolume(path)
+    if number is not None and number.isdecimal():
+        return file_system.subvolume_by_id(int(number))
     return None
 
 
@@ -100,20 +134,38 @@ def _with_mounts(layout: Layout, volume: Volume, root: FileSystem, open_volume: 
         if source is None or not entry.mount_point.startswith("/"):
             continue
         try:
-            mounts[entry.mount_point] = _open(entry, source, volume, root, open_volume)
+            mounts[entry.mount_point] = _open(entry, source, open_volume)
         except ReadError as error:
             mounts[entry.mount_point] = error
             notes.append(f"{entry.mount_point}: {error}")
     return Mounted(Tree(root, mounts) if mounts else plain, volume, root, tuple(notes))
 
 
-def _open(entry: FstabEntry, source: Volume, root_volume: Volume, root: FileSystem, open_volume: Open) -> FileSystem:
-    subvolume = entry.option("subvol")
-    if source is root_volume and isinstance(root, GrubFileSystem):
-        if subvolume is None:
-            raise UnreadableError(f"{source.name} is mounted twice, without subvol=")
-        return root.subvolume("/" + subvolume.strip("/"))
+def _open(entry: FstabEntry, source: Volume, open_volume: Open) -> FileSystem:
     opened = open_volume(source)
-    if subvolume is not None and isinstance(opened, GrubFileSystem):
-        return opened.subvolume("/" + subvolume.strip("/"))
+    if isinstance(opened, BtrfsFileSystem):
+        return _subvolume(opened, entry) or opened
     return opened
+
+
+def _image_based(layout: Layout, open_volume: Open) -> Mounted | None:
+    """Flatcar: a fresh root is empty, /usr is a partition of its own, and no fstab says so (GPT names do)."""
+    named = {each.partition.name: each for each in layout.volumes if each.partition is not None}
+    if "USR-A" not in named or "ROOT" not in named:
+        return None
+    try:
+        root, usr = open_volume(named["ROOT"]), open_volume(named["USR-A"])
+        if not {"bin", "lib", "share"} <= set(usr.root().names()):
+            return None
+    except ReadError:
+        return None
+    mounts: dict[str, FileSystem | ReadError] = {"/usr": usr}
+    notes: list[str] = list(layout.notes)
+    for name, point in _FLATCAR.items():
+        if name in named:
+            try:
+                mounts[point] = open_volume(named[name])
+            except ReadError as error:
+                mounts[point] = error
+                notes.append(f"{point}: {error}")
+    return Mounted(Tree(root, mounts), named["ROOT"], root, tuple(notes))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gallery_operator.prerequisites.disk import DiskSource
 from gallery_operator.prerequisites.readers.base import FileSystem, UnreadableError
-from gallery_operator.prerequisites.readers.grub import GrubFileSystem
+from gallery_operator.prerequisites.readers.btrfs import BtrfsFileSystem
 from gallery_operator.prerequisites.readers.libyal import LibyalFileSystem
 from gallery_operator.prerequisites.readers.lvm import logical_volumes
 from gallery_operator.prerequisites.readers.partitions import Partition, PartitionTable
@@ -24,7 +24,6 @@ class Volume:
         probe: What it holds.
         partition: Its entry in the table, if it has one.
         mapper: Name below ``/dev/mapper`` of a logical volume.
-        grub_device: GRUB's name of it.
     """
 
     name: str
@@ -32,7 +31,6 @@ class Volume:
     probe: Probe
     partition: Partition | None = None
     mapper: str | None = None
-    grub_device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,16 +54,15 @@ def read_layout(disk: DiskSource, table: PartitionTable) -> Layout:
         region = Region.of_disk(disk, each.start, each.size)
         if region.size == 0 or (table.scheme == "mbr" and each.type in ("05", "0f", "85")):
             continue
-        kind = "gpt" if table.is_gpt else "msdos"
         name = f"partition {each.number}"
         found = probe(region)
-        volumes.append(Volume(name, region, found, each, grub_device=f"loop0,{kind}{each.number}"))
+        volumes.append(Volume(name, region, found, each))
         if found.type == "lvm":
             _add_logical(region, name, volumes, notes)
     if not table.partitions:
         region = Region.of_disk(disk)
         found = probe(region)
-        volumes.append(Volume("the whole disk", region, found, grub_device="loop0"))
+        volumes.append(Volume("the whole disk", region, found))
         if found.type == "lvm":
             _add_logical(region, "the whole disk", volumes, notes)
     return Layout(tuple(volumes), tuple(notes))
@@ -94,12 +91,11 @@ def _add_logical(region: Region, name: str, volumes: list[Volume], notes: list[s
                 each.region,
                 contents,
                 mapper=mapper,
-                grub_device=f"lvm/{mapper}",
             )
         )
 
 
-def open_file_system(volume: Volume, disk: DiskSource) -> FileSystem:
+def open_file_system(volume: Volume) -> FileSystem:
     """Open the file system of a volume with the reader for its type.
 
     Raises:
@@ -110,10 +106,10 @@ def open_file_system(volume: Volume, disk: DiskSource) -> FileSystem:
         return LibyalFileSystem(volume.region, kind)
     if kind == "btrfs":
         if volume.probe.devices != 1:
-            raise UnreadableError(f"{volume.name}: Btrfs over {volume.probe.devices} devices is not read")
-        if disk.path is None or volume.grub_device is None:
-            raise UnreadableError(f"{volume.name}: Btrfs can be read only from a file")
-        return GrubFileSystem(disk.path, volume.grub_device, kind)
+            raise UnreadableError(
+                f"{volume.name}: Btrfs over {volume.probe.devices} devices is recognised, but not read"
+            )
+        return BtrfsFileSystem.open(volume.region)
     if kind is None:
         raise UnreadableError(f"{volume.name}: no file system is recognised")
     raise UnreadableError(f"{volume.name}: {kind} is recognised, but not read")

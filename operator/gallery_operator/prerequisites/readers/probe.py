@@ -25,7 +25,7 @@ class Probe:
             ``mdraid``, ``ntfs``, … or None when nothing is recognised.
         uuid: As ``blkid`` prints it, lower case; FAT's as ``abcd-1234``.
         label: Without padding.
-        dirty: The journal must be replayed, or the volume was not unmounted (ext4, FAT).
+        dirty: The journal must be replayed, or the volume was not unmounted (ext4, FAT, Btrfs).
         devices: Number of devices the file system is spread over (Btrfs).
     """
 
@@ -77,10 +77,12 @@ def _btrfs(head: bytes) -> Probe | None:
     if head[0x10040:0x10048] != b"_BHRfS_M":
         return None
     (devices,) = struct.unpack_from("<Q", head, 0x10088)
+    (log_tree,) = struct.unpack_from("<Q", head, 0x10060)
     return Probe(
         "btrfs",
         str(uuid.UUID(bytes=head[0x10020:0x10030])),
         _text(head[0x1012B : 0x1012B + 256]),
+        dirty=log_tree != 0,
         devices=min(devices, 1 << 16),
     )
 
