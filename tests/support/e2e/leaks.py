@@ -11,6 +11,8 @@ import urllib3
 from kubernetes.client import ApiException
 from tests.support.e2e.kube import OUR_KINDS, Kube
 
+# A pod that goes, an API server that goes.
+_UNREADABLE = (ApiException, urllib3.exceptions.HTTPError, OSError, ValueError)
 _KINDS = (*OUR_KINDS, "Pod", "Job", "Event", "ConfigMap", "PersistentVolumeClaim")
 # Signatures of a SAS, keys, and bearer tokens; the simulator's tokens are JWT-shaped as Entra's are.
 _FORMS = (
@@ -83,7 +85,7 @@ class WorkerLogs:
                 pods = self._kube.list(
                     "Pod", selector="app.kubernetes.io/managed-by=gallery-operator,batch.kubernetes.io/job-name"
                 )
-            except (ApiException, urllib3.exceptions.HTTPError):
+            except _UNREADABLE:
                 continue
             for pod in pods:
                 metadata = pod["metadata"]
@@ -96,7 +98,7 @@ class WorkerLogs:
     def _read(self, namespace: str, pod: str) -> None:
         try:
             text = self._kube.follow(namespace, pod)
-        except (ApiException, urllib3.exceptions.HTTPError):
+        except _UNREADABLE:
             return
         self.lines[f"{namespace}/{pod}"] = text.count("\n")
         self.found += in_text(f"log of pod {namespace}/{pod}", text, self._secrets)
