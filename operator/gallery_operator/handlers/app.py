@@ -22,6 +22,7 @@ from gallery_operator.runtime.events import EventRecorder
 from gallery_operator.runtime.health import Health, HealthServer
 from gallery_operator.runtime.hints import Hints
 from gallery_operator.runtime.lease import LOST_LEASE_EXIT_CODE, LeaderLease, LeaseSettings
+from gallery_operator.runtime.memory import give_back
 from gallery_operator.runtime.progress import ProgressReader
 from gallery_operator.runtime.workqueue import Backoff, Key, ShutDown, WorkQueue
 
@@ -60,7 +61,7 @@ class Options:
     identity: str = field(default_factory=lambda: os.environ.get("POD_ID") or f"pid-{os.getpid()}")
     kubeconfig: str | None = None
     trust_env: bool = False
-    backoff: Backoff = Backoff()
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 async def run(options: Options) -> None:
@@ -80,6 +81,7 @@ async def run(options: Options) -> None:
             AzureGateway(options.azure) as azure,
             ProgressReader() as progress,
         ):
+            give_back()
             context = Context(kube, azure, options.reconcilers, Hints(), progress)
             lease = None
             if options.lease is not None:
