@@ -10,14 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from gallery_operator.contract import GuestProfile, PrerequisitesConfig
-from gallery_operator.prerequisites import render
+from gallery_operator.prerequisites import output, render
 from gallery_operator.prerequisites.catalogue import find, rows
 from gallery_operator.prerequisites.checker import check_disk
+from gallery_operator.prerequisites.container import ContainerFacts
 from gallery_operator.prerequisites.imagefile import ImageFileError, open_image_file
 from gallery_operator.prerequisites.model import CheckReport
+
+OUTPUTS: Final = ("table", "json", "yaml", "sarif", "junit")
+"""Values of ``--output``."""
 
 
 class CheckExit(IntEnum):
@@ -47,6 +51,8 @@ examples:
   gallery-operator check debian.raw
   gallery-operator check --generation V1 --os-state Specialized disk.vhd
   gallery-operator check -o json image.qcow2.xz | jq '.results[] | select(.status == "fail")'
+  gallery-operator check -o sarif disk.vhd > check.sarif      (code scanning)
+  gallery-operator check -o junit disk.vhd > check.xml        (test report of a pipeline)
   gallery-operator check --explain KRN002
 """
 
@@ -131,7 +137,7 @@ def _check_parser() -> argparse.ArgumentParser:
     parser.add_argument("--on-unknown", choices=["Block", "Allow"], default="Block", help="decides the exit code 3")
     parser.add_argument("--all", action="store_true", help="also show what passed or does not apply")
     parser.add_argument("--explain", metavar="ID", help="say what a check is for, and how to mend it")
-    parser.add_argument("-o", "--output", choices=["table", "json", "yaml"], default="table")
+    parser.add_argument("-o", "--output", choices=list(OUTPUTS), default="table", help="default: table")
     return parser
 
 
@@ -165,10 +171,21 @@ def _check(options: argparse.Namespace) -> int:
             report, name, container, profile, options.level, style, everything=options.all or bool(options.explain)
         )
     else:
-        content = render.document(report, name, container, profile, config)
-        text = render.as_json(content) if options.output == "json" else render.as_yaml(content)
+        text = _for_programs(options.output, report, name, container, profile, config)
     sys.stdout.write(text)
     return exit_code(report, config)
+
+
+def _for_programs(
+    kind: str, report: CheckReport, name: str, container: ContainerFacts, profile: GuestProfile,
+    config: PrerequisitesConfig,
+) -> str:  # fmt: skip
+    if kind == "sarif":
+        return render.as_json(output.sarif(report, name))
+    if kind == "junit":
+        return output.junit(report, name)
+    content = render.document(report, name, container, profile, config)
+    return render.as_json(content) if kind == "json" else render.as_yaml(content)
 
 
 def exit_code(report: CheckReport, config: PrerequisitesConfig) -> CheckExit:
