@@ -1,6 +1,7 @@
 """Giving memory back is a courtesy: it works where glibc is, and does no harm elsewhere."""
 
 import ctypes
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,7 @@ from gallery_operator.runtime import memory
 
 
 def _resident() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1])
+    return int(Path("/proc/self/statm").read_text().split()[1])
 
 
 def test_it_gives_freed_memory_back() -> None:
