@@ -4,6 +4,11 @@
 # Azure", "Time sync for Linux VMs".
 
 debian_prepared() {
+  debian_settings "$@"
+  debian_generalize "$1"
+}
+
+debian_settings() {
   local tree=$1 root_uuid=$2 esp_id=$3
 
   cat >"$tree/etc/fstab" <<EOF
@@ -53,8 +58,11 @@ EOF
   printf 'refclock PHC /dev/ptp_hyperv poll 3 dpoll -2 offset 0 stratum 2\n' \
     >"$tree/etc/chrony/conf.d/azure.conf"
   sed -i 's/^makestep .*/makestep 1.0 -1/' "$tree/etc/chrony/chrony.conf"
+}
 
-  # Generalize, in this order: the agent's step wants its configuration, cloud-init's clears the state.
+# In this order: the agent's step wants its configuration, cloud-init's clears the state.
+debian_generalize() {
+  local tree=$1
   in_tree "$tree" waagent -deprovision+user -force >&2
   in_tree "$tree" cloud-init clean --logs --seed --machine-id >&2
   rm -f "$tree"/etc/ssh/ssh_host_*key* "$tree"/root/.bash_history "$tree"/var/log/waagent.log

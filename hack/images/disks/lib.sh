@@ -15,8 +15,9 @@ in_tree() {
 
 # Writes /boot/grub/grub.cfg with Debian's own grub-mkconfig. It asks grub-probe about the device below /,
 # which does not exist yet; for the time of the call something else answers with the disk's future UUID.
+#   make_grub_config TREE ROOT_UUID [FILE_SYSTEM] [PARTITION_MAP]     in GRUB's words; ext2 and gpt
 make_grub_config() {
-  local tree=$1 root_uuid=$2
+  local tree=$1 root_uuid=$2 fs=${3:-ext2} partmap=${4:-gpt}
   local probe="$tree/usr/sbin/grub-probe"
   mv "$probe" "$probe.real"
   cat >"$probe" <<EOF
@@ -25,9 +26,9 @@ for argument; do
   case "\$argument" in
     --target=device) echo /dev/disk/by-uuid/$root_uuid; exit ;;
     --target=fs_uuid) echo $root_uuid; exit ;;
-    --target=fs) echo ext2; exit ;;
+    --target=fs) echo $fs; exit ;;
     --target=abstraction) exit ;;
-    --target=partmap) echo gpt; exit ;;
+    --target=partmap) echo $partmap; exit ;;
     --target=compatibility_hint) echo hd0,gpt2; exit ;;
     --target=hints_string) echo "--hint-bios=hd0,gpt2 --hint-efi=hd0,gpt2 --hint-baremetal=ahci0,gpt2"; exit ;;
     --target=partuuid) exit ;;
@@ -49,29 +50,15 @@ EOF
   grep -q "root=UUID=$root_uuid" "$tree/boot/grub/grub.cfg" || die "grub-mkconfig did not write root=UUID=$root_uuid"
 }
 
-# assemble_uefi TREE RAW SIZE_MIB ROOT_UUID ESP_ID DISK_GUID: a GPT disk with ESP and ext4, all in a file.
-# Needs no loop device and no mount: mkfs.ext4 fills itself from a folder, mtools write FAT.
-assemble_uefi() {
-  local tree=$1 raw=$2 size_mib=$3 root_uuid=$4 esp_id=$5 disk_guid=$6
-  local esp_mib=64 esp="$2.esp" root_mib
-  root_mib=$((size_mib - esp_mib - 2))
-
-  rm -f "$raw" "$esp"
-  truncate -s "$((size_mib * MIB))" "$raw"
-  sfdisk --quiet "$raw" >&2 <<EOF
-label: gpt
-label-id: $disk_guid
-start=1MiB, size=${esp_mib}MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name="ESP"
-start=$((esp_mib + 1))MiB, size=${root_mib}MiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, name="root"
-EOF
-
-  # As Debian's grub-install --force-extra-removable lays it out: the signed shim at the fallback path, and
-  # the signed GRUB beside it, whose built-in prefix is /EFI/debian.
-  mkfs.vfat -C -F 32 -s 1 -i "${esp_id/-/}" -n ESP "$esp" "$((esp_mib * 1024))" >/dev/null
-  local stub="$raw.stub"
+# make_esp TREE FILE [GRUB_FOLDER]: an EFI system partition as Debian's grub-install --force-extra-removable lays it
+# out: the signed shim at the fallback path, and the signed GRUB beside it, whose built-in prefix is /EFI/debian.
+make_esp() {
+  local tree=$1 esp=$2 folder=${3:-/boot/grub} stub="$2.stub"
+  rm -f "$esp"
+  mkfs.vfat -C -F 32 -s 1 -i "${ESP_ID/-/}" -n ESP "$esp" "$((64 * 1024))" >/dev/null
   cat >"$stub" <<EOF
-search.fs_uuid $root_uuid root
-set prefix=(\$root)'/boot/grub'
+search.fs_uuid $ROOT_UUID root
+set prefix=(\$root)'$folder'
 configfile \$prefix/grub.cfg
 EOF
   mmd -i "$esp" ::/EFI ::/EFI/BOOT ::/EFI/debian
@@ -81,9 +68,27 @@ EOF
   mcopy -i "$esp" "$tree/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed" ::/EFI/debian/grubx64.efi
   mcopy -i "$esp" "$stub" ::/EFI/BOOT/grub.cfg
   mcopy -i "$esp" "$stub" ::/EFI/debian/grub.cfg
-  dd if="$esp" of="$raw" bs=1M seek=1 conv=notrunc,sparse status=none
-  rm -f "$esp" "$stub"
+  rm -f "$stub"
+}
 
-  mkfs.ext4 -q -F -L root -U "$root_uuid" -m 1 -E "offset=$(((esp_mib + 1) * MIB)),hash_seed=$root_uuid" \
-    -d "$tree" "$raw" "$((root_mib * 1024))k"
+# assemble_uefi TREE RAW DISK_GUID [FS]: a GPT disk with ESP and root, all in a file.
+# ext4 needs no loop device and no mount: mkfs.ext4 fills itself from a folder, mtools write FAT.
+assemble_uefi() {
+  local tree=$1 raw=$2 disk_guid=$3 fs=${4:-ext4} size_mib=$OS_MIB
+  local esp_mib=64 esp="$2.esp" root_mib folder=/boot/grub
+  root_mib=$((size_mib - esp_mib - 2))
+  [ "$fs" != btrfs ] || folder=/@/boot/grub
+
+  rm -f "$raw"
+  truncate -s "$((size_mib * MIB))" "$raw"
+  sfdisk --quiet "$raw" >&2 <<EOF
+label: gpt
+label-id: $disk_guid
+start=1MiB, size=${esp_mib}MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name="ESP"
+start=$((esp_mib + 1))MiB, size=${root_mib}MiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, name="root"
+EOF
+  make_esp "$tree" "$esp" "$folder"
+  dd if="$esp" of="$raw" bs=1M seek=1 conv=notrunc,sparse status=none
+  rm -f "$esp"
+  make_root "$tree" "$raw" "$((esp_mib + 1))" "$root_mib" "$fs"
 }
