@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from tests.support.e2e import disks
 from tests.support.e2e.cluster import Cluster
 from tests.support.e2e.install import install
 from tests.support.e2e.killer import Killer
@@ -61,8 +62,12 @@ def cluster() -> Iterator[Cluster]:
     try:
         found = Cluster(target, kube)
         found.remove_sandboxes()
-        if not installed():
+        if installed():
+            # What the tests compare with may have been built anew.
+            disks.deploy(kube, target.images["operator"])
+        else:
             install(target, kube)
+        kube.wait("the operator to be at work", found.operator_at_work, seconds=120)
         found.worker_logs.start()
         yield found
         found.worker_logs.stop()

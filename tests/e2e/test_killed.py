@@ -54,4 +54,4 @@ def test_it_was_killed(cluster: Cluster, killer: Killer, measured: list[str]) ->
     assert len([kill for kill in killer.kills if "SIGKILL" in kill or "without grace" in kill]) >= 3, killer.story()
     leaked = [*killer.leaked, *cluster.worker_logs.found]
     assert not leaked, "\n".join(leaked)
-    cluster.kube.wait("the operator to work again", cluster.operator_ready, seconds=120)
+    cluster.kube.wait("the operator to work again", cluster.operator_at_work, seconds=120)

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from kubernetes.client import ApiException
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.e2e import names
 from tests.support.e2e.kube import Json, Kube
@@ -62,11 +61,17 @@ class Cluster:
         pods = self.kube.list("Pod", names.OPERATOR_NAMESPACE, _SELECTOR)
         return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
-    def operator_ready(self) -> Json | None:
-        """Return the operator's pod that is ready, or None."""
+    def operator_at_work(self) -> Json | None:
+        """Return the pod of the operator that holds the Lease, or None: one that stands by is ready, too."""
+        lease = self.kube.get("Lease", names.OPERATOR_NAMESPACE, names.RELEASE) or {}
+        spec = lease.get("spec") or {}
         for pod in self.operator_pods():
             states = (pod.get("status") or {}).get("containerStatuses") or []
-            if states and all(each.get("ready") for each in states):
+            if pod["metadata"]["name"] != spec.get("holderIdentity") or not all(each.get("ready") for each in states):
+                continue
+            started = [each.get("state", {}).get("running", {}).get("startedAt") for each in states]
+            # A container that was started again has its pod's name, but not yet the Lease. Both are RFC 3339 in UTC.
+            if started and all(each is not None and each < str(spec.get("renewTime")) for each in started):
                 return pod
         return None
 
@@ -76,7 +81,7 @@ class Cluster:
         Raises:
             ApiException: The operator does not answer.
         """
-        pod = self.kube.wait("an operator that is ready", self.operator_ready, seconds=90)
+        pod = self.kube.wait("an operator at work", self.operator_at_work, seconds=90)
         text = self.kube.proxy("Pod", names.OPERATOR_NAMESPACE, f"{pod['metadata']['name']}:9090", "/metrics")
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
         for family in text_string_to_metric_families(text):
@@ -121,11 +126,3 @@ class Cluster:
         """Ask for the removal of all namespaces that scenarios of an earlier run have left."""
         for item in self.kube.list("Namespace", selector=names.SANDBOX_LABEL):
             self.kube.delete("Namespace", None, item["metadata"]["name"])
-
-    def reachable(self) -> bool:
-        """Whether simulator and operator answer."""
-        try:
-            self.simulator.counts()
-            return self.operator_ready() is not None
-        except ApiException:
-            return False

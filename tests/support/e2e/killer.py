@@ -63,7 +63,7 @@ class Killer:
     def _wait_for_operator(self) -> bool:
         while not self._end.is_set():
             try:
-                if self._cluster.operator_ready() is not None:
+                if self._cluster.operator_at_work() is not None:
                     return True
             except ApiException:
                 pass

@@ -29,7 +29,7 @@ class Memory:
 
 def operator_memory(cluster: Cluster) -> Memory:
     """Read the memory of the operator's process from inside its pod."""
-    pod = cluster.kube.wait("an operator that is ready", cluster.operator_ready, seconds=90)
+    pod = cluster.kube.wait("an operator at work", cluster.operator_at_work, seconds=90)
     status = cluster.kubectl(
         "exec", "-n", names.OPERATOR_NAMESPACE, pod["metadata"]["name"], "--", "cat", "/proc/1/status"
     )
