@@ -15,6 +15,15 @@ demo-down: ## Take the demo's cluster down; nothing stays behind but the cache
 test: ## All tests: lint, unit, integration, end-to-end (PARTS="lint unit integration e2e" to choose)
 	@hack/test $(PARTS)
 
+.PHONY: test-boot
+test-boot: ## Disks that the checks accept boot under QEMU to a login prompt, UEFI and BIOS (DISKS="debian-12-btrfs" to choose)
+	@hack/boot/run $(DISKS)
+
+.PHONY: bench-check
+bench-check: ## Time and memory of all checks on an installed Debian, beside guestfish where it is installed
+	@hack/setup python
+	@$(PYTHON) hack/bench/check.py
+
 .PHONY: lint
 lint: ## Style, types, layers, and that generated files are current
 	@hack/test lint

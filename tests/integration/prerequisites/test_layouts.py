@@ -1,0 +1,130 @@
+"""The checks on Debian installed on other tables, firmware and file systems: BIOS, XFS, Btrfs, LVM, in use."""
+
+import functools
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.integration.prerequisites.filesystems import run
+from tests.integration.prerequisites.test_images import check, ids
+from tests.support.disks import disk_image
+
+from gallery_operator.contract import GuestProfile
+from gallery_operator.prerequisites.disk import FileDisk
+from gallery_operator.prerequisites.guest import Guest
+from gallery_operator.prerequisites.model import CheckReport, Status
+from gallery_operator.prerequisites.readers.base import Kind
+
+pytestmark = [pytest.mark.images, pytest.mark.timeout(900)]
+
+DISKS = {
+    "debian-12-gen1-mbr": {"hyper_v_generation": "V1"},
+    "debian-12-gen1-xfs": {"hyper_v_generation": "V1"},
+    "debian-12-btrfs": {},
+    "debian-12-lvm": {},
+    "debian-12-specialized": {"os_state": "Specialized"},
+}
+
+
+@functools.cache
+def report_of(name: str, **profile: str) -> CheckReport:
+    return check(disk_image(name), **profile)
+
+
+@pytest.mark.parametrize("name", DISKS)
+def test_a_prepared_disk_passes(name: str) -> None:
+    report = report_of(name, **DISKS[name])
+    assert (report.verdict, report.distribution, report.architecture) == ("ok", "debian 12", "x64")
+    assert ids(report, Status.FAIL) == ids(report, Status.UNKNOWN) == set()
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("name", ["debian-12-gen1-mbr", "debian-12-gen1-xfs"])
+def test_a_bios_disk_is_no_generation_2(name: str) -> None:
+    report = report_of(name, hyper_v_generation="V2")
+    assert "PRT003" in ids(report, Status.FAIL)
+
+
+@pytest.mark.parametrize("name", ["debian-12-btrfs", "debian-12-lvm"])
+def test_a_uefi_disk_is_no_generation_1(name: str) -> None:
+    report = report_of(name, hyper_v_generation="V1")
+    assert {"PRT007", "PRT008"} & ids(report, Status.FAIL)
+
+
+def test_an_identity_is_a_finding_where_the_disk_is_said_to_be_generalized() -> None:
+    report = report_of("debian-12-specialized", os_state="Generalized")
+    assert {"DPR005", "SSH004"} <= ids(report, Status.FAIL) | ids(report, Status.WARN)
+
+
+def test_separate_file_systems_are_mounted() -> None:
+    with Guest(FileDisk(disk_image("debian-12-btrfs")), GuestProfile()) as guest:
+        assert guest.mounted.file_system.type == "btrfs"
+        assert guest.tree.is_file("/var/lib/dpkg/status")
+        assert guest.tree.is_file("/boot/efi/EFI/BOOT/BOOTX64.EFI")
+        assert guest.boot.values("rootflags") == ["subvol=@"]
+    with Guest(FileDisk(disk_image("debian-12-lvm")), GuestProfile()) as guest:
+        assert guest.mounted.volume.mapper == "vg-root"
+        assert guest.mounted.file_system.type == "xfs"
+        assert guest.boot.kernel.startswith("/boot/vmlinuz-")
+
+
+# The second witness: the kernel of this machine mounts the same file system.
+
+
+@contextmanager
+def kernel_sees(disk: Path, offset: int, point: Path, options: str) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    point.mkdir()
+    done = subprocess.run(
+        ["mount", "-o", f"ro,loop,offset={offset}{options}", disk, point], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"this machine cannot mount it: {done.stderr.strip()}")
+    try:
+        yield point
+    finally:
+        run("umount", point)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "options"),
+    [
+        ("debian-12-gen2", 2, ",noload"),
+        ("debian-12-gen1-xfs", 2, ",norecovery"),
+        ("debian-12-btrfs", 2, ",subvol=@"),
+    ],
+)
+def test_the_kernel_reads_the_same_over_the_whole_tree(name: str, number: int, options: str, tmp_path: Path) -> None:
+    """Same names, bytes, modes, owners and links, of everything that is installed."""
+    disk = disk_image(name)
+    with Guest(FileDisk(disk), GuestProfile()) as guest:
+        partition = next(each for each in guest.table.partitions if each.number == number)
+        seen = 0
+        with kernel_sees(disk, partition.start, tmp_path / "mount", options) as top:
+            for path, folders, files in os.walk(top):
+                inside = path[len(str(top)) :] or "/"
+                assert guest.tree.names(inside) == sorted([*folders, *files]), inside
+                # What is mounted at run time hides what the root has there.
+                hidden = {each.mount_point for each in guest.fstab.entries}
+                folders[:] = [each for each in folders if f"{inside.rstrip('/')}/{each}" not in hidden]
+                for each in (*folders, *files):
+                    seen += 1
+                    assert_same_node(guest, f"{inside.rstrip('/')}/{each}", Path(path) / each)
+    assert seen > (5_000 if "btrfs" in name else 10_000)
+
+
+def assert_same_node(guest: Guest, entry: str, real: Path) -> None:
+    expected, facts = real.lstat(), guest.tree.stat(entry, follow=False)
+    assert facts.kind is Kind.of_mode(expected.st_mode), entry
+    assert (facts.uid, facts.gid) == (expected.st_uid, expected.st_gid), entry
+    if facts.kind is Kind.LINK:
+        assert guest.tree.readlink(entry) == str(real.readlink()), entry
+        return
+    assert facts.mode == stat.S_IMODE(expected.st_mode), entry
+    if facts.kind is Kind.FILE:
+        assert guest.tree.read(entry, 64 << 20) == real.read_bytes(), entry
