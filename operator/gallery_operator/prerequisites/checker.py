@@ -102,7 +102,7 @@ def _run(row: Row, guest: Guest, config: PrerequisitesConfig, ignored: set[str])
 def _decide(row: Row, guest: Guest) -> Outcome:
     try:
         if row.applies.names_distributions:
-            reason = row.applies.why_not_distribution(guest.family)
+            reason = row.applies.why_not_distribution(guest.family, guest.major)
             if reason is not None:
                 return not_applicable(reason)
         return row.run(guest)

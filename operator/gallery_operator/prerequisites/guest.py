@@ -13,6 +13,7 @@ from gallery_operator.prerequisites.disk import DiskSource
 from gallery_operator.prerequisites.facts.agent import Waagent, read_waagent
 from gallery_operator.prerequisites.facts.boot import Boot, read_boot
 from gallery_operator.prerequisites.facts.cloud_init import CloudInit, read_cloud_init
+from gallery_operator.prerequisites.facts.configuration import Configuration
 from gallery_operator.prerequisites.facts.elf import architecture_of
 from gallery_operator.prerequisites.facts.esp import Esp, read_esp
 from gallery_operator.prerequisites.facts.fstab import Fstab, read_fstab
@@ -30,7 +31,7 @@ from gallery_operator.prerequisites.readers.partitions import PartitionTable, re
 from gallery_operator.prerequisites.tree import Tree
 
 
-class Guest:
+class Guest(Configuration):
     """A disk and what is on it.
 
     Args:
@@ -140,6 +141,14 @@ class Guest:
             return self.os_release.family
         except NotFoundError:
             return "other"
+
+    @property
+    def major(self) -> int | None:
+        """The distribution's major version; None when it has none."""
+        try:
+            return next(iter(self.os_release.number), None)
+        except NotFoundError:
+            return None
 
     @cached_property
     def boot(self) -> Boot:

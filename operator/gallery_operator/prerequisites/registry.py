@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from gallery_operator.prerequisites.model import Levels, Outcome
 
@@ -15,6 +15,9 @@ CheckFunction = Callable[["Guest"], Outcome]
 OsState = Literal["Generalized", "Specialized"]
 Generation = Literal["V1", "V2"]
 DiskRole = Literal["os", "data"]
+
+LATEST: Final = 9999
+"""Highest major version of a row that has no end."""
 
 TOPICS: Mapping[str, str] = {
     "VHD": "Container (VHD)",
@@ -48,6 +51,9 @@ class AppliesTo:
         disk_roles: ``os``, ``data``.
         distributions: Distribution families (``facts.os_release.FAMILIES``).
         except_distributions: Families that the row is not for.
+        versions: Lowest and highest major version by family, both included; a family that is not named
+            counts with all of its versions.
+        when: A further condition in words, which the check itself decides (for example who provisions).
     """
 
     os_states: frozenset[str] = frozenset()
@@ -56,6 +62,8 @@ class AppliesTo:
     disk_roles: frozenset[str] = frozenset({"os"})
     distributions: frozenset[str] = frozenset()
     except_distributions: frozenset[str] = frozenset()
+    versions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    when: str = ""
 
     def why_not(self, profile: "GuestProfile") -> str | None:
         """Why the row is not for an image declared like this; None when it is."""
@@ -69,18 +77,21 @@ class AppliesTo:
                 return f"only for {what} {', '.join(sorted(allowed))}"
         return None
 
-    def why_not_distribution(self, family: str) -> str | None:
-        """Why the row is not for a distribution of this family; None when it is."""
+    def why_not_distribution(self, family: str, major: int | None = None) -> str | None:
+        """Why the row is not for a distribution of this family and major version; None when it is."""
         if self.distributions and family not in self.distributions:
             return f"only for {', '.join(sorted(self.distributions))}"
         if family in self.except_distributions:
             return f"not for {family}"
+        low, high = self.versions.get(family, (0, LATEST))
+        if major is not None and not low <= major <= high:
+            return f"only for {family} {low} and later" if high == LATEST else f"only for {family} {low} to {high}"
         return None
 
     @property
     def names_distributions(self) -> bool:
         """Whether the distribution must be known to decide if the row applies."""
-        return bool(self.distributions or self.except_distributions)
+        return bool(self.distributions or self.except_distributions or self.versions)
 
 
 GENERALIZED = AppliesTo(os_states=frozenset({"Generalized"}))

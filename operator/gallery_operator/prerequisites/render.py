@@ -11,7 +11,7 @@ from typing import Any, Final
 from gallery_operator.contract import GuestProfile, PrerequisitesConfig
 from gallery_operator.prerequisites.container import GIB, MIB, ContainerFacts
 from gallery_operator.prerequisites.model import CheckReport, CheckResult, Levels, Severity, Status
-from gallery_operator.prerequisites.registry import Row
+from gallery_operator.prerequisites.registry import LATEST, Row
 
 _HEADINGS: Final[Mapping[Status, tuple[str, str]]] = {
     Status.FAIL: ("Errors", "31;1"),
@@ -202,8 +202,12 @@ def applies_text(row: Row) -> str:
     ]
     if applies.distributions:
         parts.append("on " + ", ".join(sorted(applies.distributions)))
+    for family, (low, high) in sorted(applies.versions.items()):
+        parts.append(f"{family} {low} and later" if high == LATEST else f"{family} {low} to {high}")
     if applies.except_distributions:
         parts.append("not on " + ", ".join(sorted(applies.except_distributions)))
+    if applies.when:
+        parts.append(applies.when)
     return "; ".join(parts)
 
 

@@ -1,11 +1,12 @@
 # ruff: noqa: E501 - contents of files as they are, a line a line
 """A machine under construction: a folder for its files and a sparse raw disk, both of which a test can spoil."""
 
+import dataclasses
 import gzip
 import struct
 import uuid
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gallery_operator.contract import GuestProfile, PrerequisitesConfig
@@ -19,7 +20,7 @@ from gallery_operator.prerequisites.readers.folder import FolderFileSystem
 from gallery_operator.prerequisites.readers.layout import Volume
 from gallery_operator.prerequisites.tree import Tree
 
-KERNEL = "6.1.0-test"
+KERNEL = "6.1.0-9-cloud-amd64"
 ROOT_UUID = "5c3a1f0e-6d1b-4b57-9a53-0d7c8e21f4aa"
 ESP_ID = "6a5e-12d3"
 ESP_TYPE = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
@@ -29,6 +30,27 @@ SWAP_TYPE = "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"
 SECTOR = 512
 
 BOOT_DRIVERS = ("hv_vmbus", "hv_storvsc", "hv_netvsc")
+
+
+OTHER_DRIVERS = (
+    "hv_utils", "vfat", "sr_mod", "udf", "hv_balloon", "hyperv-keyboard", "hyperv_drm", "pci-hyperv", "mlx5_core",
+    "mlx4_core", "mana",
+)  # fmt: skip
+AGENT = "Provisioning.Agent=auto\nAutoUpdate.Enabled=y\nOS.RootDeviceScsiTimeout=300\n"
+PROGRAMS = (
+    "sbin/sshd", "bin/python3.11", "bin/openssl", "sbin/sfdisk", "sbin/fdisk", "sbin/mkfs", "sbin/parted",
+    "sbin/chpasswd", "bin/sudo", "bin/sed", "bin/grep", "bin/ip", "sbin/hv_kvp_daemon", "sbin/hv_vss_daemon",
+    "bin/growpart", "sbin/sgdisk", "bin/cloud-init",
+)  # fmt: skip
+CLOUD = """\
+ssh_deletekeys: true
+users: [default]
+system_info: {default_user: {name: debian}}
+cloud_init_modules: [seed_random, disk_setup, mounts]
+output: {all: '| tee -a /var/log/cloud-init-output.log'}
+reporting: {telemetry: {type: hyperv}}
+datasource: {Azure: {apply_network_config: false}}
+"""
 
 
 class MemoryDisk:
@@ -54,25 +76,32 @@ class MemoryDisk:
         return data[offset - first * SECTOR :][:length]
 
 
-def gpt(disk: MemoryDisk, parts: Iterable[tuple[str, int, int]], *, protective: bool = True) -> None:
+def gpt(
+    disk: MemoryDisk,
+    parts: Iterable[tuple[str, int, int]],
+    *,
+    protective: bool = True,
+    names: Sequence[str] = (),
+    guid: int = 7,
+) -> None:
     """Write a GPT with (type, first MiB, MiB) partitions, both headers and a protective MBR."""
     array = bytearray(128 * 128)
     for index, (kind, start, size) in enumerate(parts):
         first, last = start * MIB // SECTOR, (start + size) * MIB // SECTOR - 1
         struct.pack_into("<16s16sQQQ72s", array, index * 128, uuid.UUID(kind).bytes_le,
-                         uuid.UUID(int=index + 1).bytes_le, first, last, 0, f"part{index + 1}".encode("utf-16-le"))  # fmt: skip
+                         uuid.UUID(int=index + 1).bytes_le, first, last, 0, (names[index] if names else f"part{index + 1}").encode("utf-16-le"))  # fmt: skip
     last_lba = disk.size // SECTOR - 1
     for mine, other, entries in ((1, last_lba, 2), (last_lba, 1, last_lba - 32)):
-        disk.write(mine * SECTOR, gpt_header(mine, other, entries, last_lba, zlib.crc32(array)))
+        disk.write(mine * SECTOR, gpt_header(mine, other, entries, last_lba, zlib.crc32(array), guid))
         disk.write(entries * SECTOR, bytes(array))
     if protective:
         disk.write(446, struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff\xff\xff", 1, min(last_lba, 0xFFFFFFFF)))
         disk.write(510, b"\x55\xaa")
 
 
-def gpt_header(mine: int, other: int, entries: int, last_lba: int, array_crc: int) -> bytes:
+def gpt_header(mine: int, other: int, entries: int, last_lba: int, array_crc: int, guid: int = 7) -> bytes:
     raw = bytearray(struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, 0, 0, mine, other, 34, last_lba - 33,
-                                uuid.UUID(int=7).bytes_le, entries, 128, 128, array_crc))  # fmt: skip
+                                uuid.UUID(int=guid).bytes_le, entries, 128, 128, array_crc))  # fmt: skip
     struct.pack_into("<I", raw, 16, zlib.crc32(raw))
     return bytes(raw).ljust(SECTOR, b"\0")
 
@@ -153,6 +182,7 @@ class Machine:
         self.container: ContainerFacts | None = None
         self.footer = vhd_footer(self.size)
         self.root_partition = 2
+        self.root_mapper: str | None = None
         self.notes: list[str] = []
         self._files()
         self.partition()
@@ -170,6 +200,19 @@ class Machine:
                 self.disk.write(start * MIB, fat_sector())
             if kind == LINUX_TYPE:
                 self.disk.write(start * MIB + 1024, ext4_superblock())
+
+    def release(self, identifier: str, version: str) -> None:
+        """Call it another distribution."""
+        self.write("/usr/lib/os-release", f'ID={identifier}\nVERSION_ID="{version}"\n')
+
+    def kernel(self, version: str) -> None:
+        """Boot another kernel, with the same modules."""
+        for source in (self.root / "boot").glob(f"*{KERNEL}*"):
+            source.rename(source.with_name(source.name.replace(KERNEL, version)))
+        folder = self.root / "usr/lib/modules"
+        (folder / KERNEL).rename(folder / version)
+        text = self.read("/boot/grub/grub.cfg")
+        self.write("/boot/grub/grub.cfg", text.replace(KERNEL, version))
 
     def bios(self) -> None:
         """Make it a disk that boots by BIOS from an MBR."""
@@ -254,35 +297,47 @@ class Machine:
         )
         self.write(
             f"/usr/lib/modules/{KERNEL}/modules.dep",
-            "".join(f"kernel/drivers/hv/{each}.ko:\n" for each in (*BOOT_DRIVERS, "hv_utils", "vfat", "sr_mod", "udf")),
+            "".join(f"kernel/drivers/hv/{each}.ko:\n" for each in (*BOOT_DRIVERS, *OTHER_DRIVERS)),
         )
+        self.write(f"/boot/config-{KERNEL}", "CONFIG_WATCHDOG=y\nCONFIG_CIFS=m\n")
         self.write_esp("/EFI/BOOT/BOOTX64.EFI", pe())
         self.write_esp("/EFI/BOOT/grubx64.efi", pe(payload=b"\ngrub,3,\n"))
         self.write_esp("/EFI/debian/grub.cfg", f"search.fs_uuid {ROOT_UUID} root\nset prefix=($root)'/boot/grub'\n")
 
     def _services(self) -> None:
-        self.write("/usr/sbin/sshd", "", 0o755)
+        for name in PROGRAMS:
+            self.write(f"/usr/{name}", "", 0o755)
+        self.link("/usr/bin/python3", "python3.11")
+        self.write("/usr/lib/x86_64-linux-gnu/libssl.so.3")
         self.write("/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nClientAliveInterval 180\n")
         for name in ("ssh", "networking", "chrony"):
             self.enable(f"{name}.service")
-        self.write("/usr/sbin/waagent", "", 0o755)
+        self.write("/usr/sbin/waagent", "#!/usr/bin/python3\n", 0o755)
         self.write("/usr/lib/python3/dist-packages/WALinuxAgent-2.7.3.0.egg-info/PKG-INFO")
-        self.write("/etc/waagent.conf", "Provisioning.Agent=auto\nAutoUpdate.Enabled=y\n")
+        self.write("/etc/waagent.conf", AGENT)
         self.enable("walinuxagent.service")
-        self.write("/usr/bin/cloud-init", "", 0o755)
-        self.write("/etc/cloud/cloud.cfg", "ssh_deletekeys: true\n")
+        self.write("/usr/lib/python3/dist-packages/cloud_init-22.4.2.egg-info/PKG-INFO")
+        self.write("/etc/cloud/cloud.cfg", CLOUD)
         self.write("/etc/cloud/cloud.cfg.d/91-azure.cfg", "datasource_list: [ Azure ]\n")
         for stage in ("cloud-init-local", "cloud-init", "cloud-config", "cloud-final"):
             self.enable(f"{stage}.service", "cloud-init.target")
+        self.write("/etc/chrony/chrony.conf", "confdir /etc/chrony/conf.d\nmakestep 1.0 -1\n")
+        self.write("/etc/chrony/conf.d/azure.conf", "refclock PHC /dev/ptp_hyperv poll 3 dpoll -2 offset 0 stratum 2\n")
+        self.write("/usr/lib/udev/rules.d/50-udev-default.rules", 'ATTR{clock_name}=="hyperv", SYMLINK+="ptp_hyperv"\n')
+        for name in ("66-azure-storage", "99-azure-product-uuid"):
+            self.write(f"/usr/lib/udev/rules.d/{name}.rules", "# rule\n")
+        self.write("/etc/apt/sources.list", "deb http://deb.debian.org/debian bookworm main\n")
 
     # The checks.
 
-    def guest(self, **profile: str) -> Guest:
+    def guest(self, **profile: object) -> Guest:
         tree = Tree(FolderFileSystem(self.root))
         guest = Guest(self.disk, GuestProfile(**profile), self.container, tree)  # type: ignore[arg-type]
         by_number = {each.partition.number: each for each in guest.layout.volumes if each.partition}
         # The files are those of the folder, the rest is what the disk says.
         root: Volume | None = by_number.get(self.root_partition)
+        if root is not None and self.root_mapper is not None:
+            root = dataclasses.replace(root, name=f"LVM volume {self.root_mapper}", mapper=self.root_mapper)
         if root is not None:
             guest._mounted = Mounted(tree, root, _Ext4Folder(self.root), tuple(self.notes))  # type: ignore[misc]
         esp = next((each for each in by_number.values() if each.probe.type == "vfat"), None)
@@ -290,11 +345,11 @@ class Machine:
             guest.esp = Esp(esp, Tree(FolderFileSystem(self.esp, ignore_case=True)))
         return guest
 
-    def check(self, level: str = "Default", ignore: tuple[str, ...] = (), **profile: str) -> CheckReport:
+    def check(self, level: str = "Default", ignore: tuple[str, ...] = (), **profile: object) -> CheckReport:
         config = PrerequisitesConfig(level=level, ignore=ignore)  # type: ignore[arg-type]
         return check_guest(self.guest(**profile), config)
 
-    def result(self, check_id: str, level: str = "Default", **profile: str) -> CheckResult:
+    def result(self, check_id: str, level: str = "Default", **profile: object) -> CheckResult:
         config = PrerequisitesConfig(level=level)  # type: ignore[arg-type]
         return check_guest(self.guest(**profile), config, {check_id}).results[0]
 

@@ -100,7 +100,7 @@ def test_a_truncated_vhd_is_a_finding_and_no_crash(tmp_path: Path, capsys: Captu
     [
         ([], "name an image"),
         (["/nowhere/disk.raw"], "cannot be opened"),
-        (["--ignore", "KRN02", "x"], "or KRN002?"),
+        (["--ignore", "KRN0002", "x"], "did you mean KRN002"),
         (["--explain", "XYZ"], "there is no check XYZ"),
         (["--generation", "V3", "x"], "invalid choice"),
         (["/dev/null"], "neither a regular file nor a block device"),

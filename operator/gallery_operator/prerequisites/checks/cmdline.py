@@ -2,6 +2,7 @@
 
 import re
 
+from gallery_operator.prerequisites.checks.scopes import ETC, FLATCAR, GENERALIZED_ETC
 from gallery_operator.prerequisites.facts.fstab import FstabEntry, find_volume
 from gallery_operator.prerequisites.guest import Guest
 from gallery_operator.prerequisites.model import EE, WE, WW, Outcome, failed, not_applicable, passed
@@ -25,6 +26,7 @@ _REMOVE = "Remove {} from /etc/default/grub, then write grub.cfg anew (update-gr
         "ubuntu": f'Add "{_LINE}" to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, then: update-grub',
         "rhel": f'grubby --update-kernel=ALL --args="{_LINE}"',
     },
+    applies=ETC,
 )
 def serial_console(guest: Guest) -> Outcome:
     """Azure's boot diagnostics and serial console show what the kernel writes to the first serial port.
@@ -46,7 +48,7 @@ def serial_console(guest: Guest) -> Outcome:
     levels=WW,
     source="Prepare Linux for imaging in Azure (create-upload-generic) 1; Marketplace certification test 40",
     remedy=_ADD.format("earlyprintk=ttyS0"),
-    applies=AppliesTo(disk_roles=frozenset({"os"}), architectures=frozenset({"x64"})),
+    applies=AppliesTo(disk_roles=frozenset({"os"}), architectures=frozenset({"x64"}), except_distributions=FLATCAR),
 )
 def early_messages(guest: Guest) -> Outcome:
     """Without it a kernel that dies early leaves no trace."""
@@ -63,7 +65,7 @@ def early_messages(guest: Guest) -> Outcome:
     source="Prepare Linux for imaging in Azure (create-upload-generic) 1; Red Hat, SUSE articles. Ubuntu's own example "
     "keeps quiet and splash",
     remedy=_REMOVE.format("rhgb, quiet and splash=silent"),
-    applies=AppliesTo(disk_roles=frozenset({"os"}), except_distributions=frozenset({"ubuntu"})),
+    applies=AppliesTo(disk_roles=frozenset({"os"}), except_distributions=frozenset({"ubuntu", "flatcar"})),
 )
 def not_quiet(guest: Guest) -> Outcome:
     """In the cloud all logs belong on the serial port."""
@@ -78,6 +80,7 @@ def not_quiet(guest: Guest) -> Outcome:
     source="Prepare a SUSE VHD for Azure (openSUSE); LISA verify_grub",
     remedy=_REMOVE.format("libata.atapi_enabled=0 and reserve=0x1f0,0x8"),
     cases=((WW, "Generation 2, whose DVD is a SCSI device"),),
+    applies=ETC,
 )
 def dvd(guest: Guest) -> Outcome:
     """These options, from images for other platforms, keep the IDE controller's DVD away."""
@@ -99,6 +102,7 @@ def dvd(guest: Guest) -> Outcome:
     source="derived from the rule for fstab; LISA verify_os_partition_identifier",
     remedy="Set root=UUID=… (blkid prints it) and write the boot loader's configuration anew.",
     cases=((WW, "/dev/sd* or /dev/nvme*, whose numbers change with the size of the VM"),),
+    applies=ETC,
 )
 def root_name(guest: Guest) -> Outcome:
     """Virtio and Xen names of disks do not exist on Azure."""
@@ -118,6 +122,7 @@ def root_name(guest: Guest) -> Outcome:
     levels=EE,
     source="derived: the kernel waits for it for ever",
     remedy="Set root=UUID=… to what blkid prints for the root file system, and write the configuration anew.",
+    applies=ETC,
 )
 def root_exists(guest: Guest) -> Outcome:
     """A command line from another disk searches for that disk's root."""
@@ -136,7 +141,7 @@ def root_exists(guest: Guest) -> Outcome:
     levels=EE,
     source="cloud-init, ds-identify",
     remedy=_REMOVE.format("cloud-init=disabled, ds= and ci.ds="),
-    applies=AppliesTo(disk_roles=frozenset({"os"}), os_states=frozenset({"Generalized"})),
+    applies=GENERALIZED_ETC,
 )
 def cloud_init_options(guest: Guest) -> Outcome:
     """Options for other platforms, or for testing, keep cloud-init from finding Azure."""

@@ -1,5 +1,6 @@
 """KRN001-KRN005, KRN010, KRN019: kernel, drivers, initramfs."""
 
+from gallery_operator.prerequisites.checks.scopes import ETC
 from gallery_operator.prerequisites.facts.kernel import Driver
 from gallery_operator.prerequisites.guest import Guest
 from gallery_operator.prerequisites.model import EE, WE, Outcome, failed, not_applicable, passed
@@ -52,13 +53,13 @@ def _at_boot(guest: Guest, name: str) -> Outcome:
     return passed(text) if where in (Driver.BUILTIN, Driver.INITRAMFS) else failed(text)
 
 
-@check("KRN002", "hv_vmbus is built in or in the initramfs", levels=EE, source=_INITRD, remedy=_REBUILD)
+@check("KRN002", "hv_vmbus is built in or in the initramfs", levels=EE, source=_INITRD, remedy=_REBUILD, applies=ETC)
 def vmbus(guest: Guest) -> Outcome:
     """Every device of a Hyper-V guest hangs on the VMBus; without its driver no disk is found."""
     return _at_boot(guest, "hv_vmbus")
 
 
-@check("KRN003", "hv_storvsc is built in or in the initramfs", levels=EE, source=_INITRD, remedy=_REBUILD)
+@check("KRN003", "hv_storvsc is built in or in the initramfs", levels=EE, source=_INITRD, remedy=_REBUILD, applies=ETC)
 def storvsc(guest: Guest) -> Outcome:
     """The driver of the disk; without it the root file system is not found."""
     return _at_boot(guest, "hv_storvsc")
@@ -72,6 +73,7 @@ def storvsc(guest: Guest) -> Outcome:
     "known issues; LISA verify_hyperv_modules",
     remedy=_REBUILD,
     cases=((WE, "a module that is not in the initramfs"),),
+    applies=ETC,
 )
 def netvsc(guest: Guest) -> Outcome:
     """The driver of the network; without it the VM is never reached, and provisioning times out."""
@@ -111,6 +113,7 @@ def utils(guest: Guest) -> Outcome:
     levels=EE,
     source="derived: the root is mounted by what the kernel and its initramfs have",
     remedy=_REBUILD,
+    applies=ETC,
 )
 def root_driver(guest: Guest) -> Outcome:
     """An initramfs made for another machine may lack the file system or the volume manager of this root."""
@@ -140,6 +143,7 @@ def root_driver(guest: Guest) -> Outcome:
         "debian": "update-initramfs -c -k VERSION; update-grub",
         "ubuntu": "update-initramfs -c -k VERSION; update-grub",
     },
+    applies=ETC,
 )
 def initramfs(guest: Guest) -> Outcome:
     """A boot entry that names an initramfs which is missing or cut off ends in a kernel panic."""

@@ -1,6 +1,6 @@
 """KRN009, KRN011, KRN013, KRN024, KRN025: drivers that must load, and programs that must run."""
 
-from gallery_operator.prerequisites.checks.scopes import listed
+from gallery_operator.prerequisites.checks.scopes import ETC, listed
 from gallery_operator.prerequisites.facts.esp import read_pe
 from gallery_operator.prerequisites.facts.kernel import Driver
 from gallery_operator.prerequisites.facts.modprobe import Disabled
@@ -39,6 +39,7 @@ def vfat(guest: Guest) -> Outcome:
     remedy="Put sd_mod into the initramfs (dracut add_drivers, /etc/initramfs-tools/modules), and install the kernel's "
     "package of extra modules for sr_mod.",
     cases=((WW, "sr_mod is missing: provisioning data on the DVD cannot be read"),),
+    applies=ETC,
 )
 def scsi(guest: Guest) -> Outcome:
     """hv_storvsc finds a SCSI disk, and sd_mod makes a block device of it."""

@@ -1,6 +1,6 @@
 """Sets of disks that several topics share, and words that their messages share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gallery_operator.prerequisites.registry import AppliesTo
@@ -11,6 +11,27 @@ ETC: Final = AppliesTo(except_distributions=FLATCAR)
 """Rows about /etc: on Flatcar it is filled at boot (FLC006)."""
 
 GENERALIZED_ETC: Final = AppliesTo(os_states=frozenset({"Generalized"}), except_distributions=FLATCAR)
+
+RED_HAT: Final = frozenset({"rhel", "centos", "oracle"})
+SUSE: Final = frozenset({"sles", "opensuse"})
+
+
+def families(
+    *names: str,
+    versions: Mapping[str, tuple[int, int]] | None = None,
+    state: str | None = None,
+    generation: str | None = None,
+    when: str = "",
+) -> AppliesTo:
+    """OS disks of some distribution families, with bounds of their major versions; no name means all."""
+    return AppliesTo(
+        os_states=frozenset({state}) if state else frozenset(),
+        generations=frozenset({generation}) if generation else frozenset(),
+        distributions=frozenset(names),
+        versions=versions or {},
+        when=when,
+    )
+
 
 _MAX_NAMED: Final = 8
 

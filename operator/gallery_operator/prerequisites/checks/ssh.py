@@ -1,10 +1,11 @@
-"""SSH001-SSH006: the way in."""
+"""SSH001-SSH007: the way in."""
 
 from gallery_operator.prerequisites.checks.scopes import ETC, GENERALIZED_ETC, listed
 from gallery_operator.prerequisites.facts.units import UnitState
+from gallery_operator.prerequisites.facts.users import Password
 from gallery_operator.prerequisites.guest import Guest
 from gallery_operator.prerequisites.model import EE, WE, WW, Outcome, failed, not_applicable, passed
-from gallery_operator.prerequisites.registry import check
+from gallery_operator.prerequisites.registry import AppliesTo, check
 
 _SSHD = ("/usr/sbin/sshd", "/usr/bin/sshd", "/sbin/sshd", "/usr/lib/ssh/sshd")
 _UNITS = ("ssh.service", "sshd.service", "ssh.socket", "sshd.socket")
@@ -136,12 +137,44 @@ def _seconds(value: str) -> int | None:
 )
 def key_maker(guest: Guest) -> Outcome:
     """A generalized image has no host keys, so the first boot must make them."""
+    maker = _maker(guest)
+    return passed(maker) if maker else failed("neither cloud-init, nor waagent, nor an sshd-keygen unit")
+
+
+def _maker(guest: Guest) -> str | None:
+    """What makes host keys where there are none."""
     if guest.cloud_init.installed:
-        return passed("cloud-init")
+        return "cloud-init"
     if guest.waagent.program and guest.waagent.is_on("Provisioning.RegenerateSshHostKeyPair", default=True):
-        return passed("waagent (Provisioning.RegenerateSshHostKeyPair)")
+        return "waagent (Provisioning.RegenerateSshHostKeyPair)"
     for folder in ("/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system"):
         for name in guest.tree.names(folder):
             if "keygen" in name and "ssh" in name:
-                return passed(f"{folder}/{name}")
-    return failed("neither cloud-init, nor waagent, nor an sshd-keygen unit")
+                return f"{folder}/{name}"
+    return None
+
+
+@check(
+    "SSH007",
+    "specialized: somebody can log in",
+    levels=WW,
+    source="Azure Compute Gallery, generalized and specialized images",
+    remedy="Before the disk is taken: give a user a key in ~/.ssh/authorized_keys (or a password), and keep "
+    "/etc/ssh/ssh_host_* (ssh-keygen -A makes them).",
+    applies=AppliesTo(os_states=frozenset({"Specialized"}), except_distributions=frozenset({"flatcar"})),
+)
+def way_in(guest: Guest) -> Outcome:
+    """A specialized VM gets neither user nor key from its deployment: what is on the disk is all there is."""
+    keys = [
+        path
+        for _, home in guest.users.homes()
+        for name in _KEY_FILES
+        if guest.tree.is_file(path := f"{home}/.ssh/{name}") and guest.tree.stat(path).size
+    ]
+    hashes = [each.name for each in guest.users.accounts if each.can_log_in and each.password is Password.USABLE]
+    if not keys and not hashes:
+        return failed("nobody has a key or a password")
+    hosts = guest.tree.glob("/etc/ssh/ssh_host_*_key")
+    if not hosts and _maker(guest) is None:
+        return failed("there are no SSH host keys, and nothing makes them")
+    return passed(listed(keys or [f"a password of {each}" for each in hashes]))

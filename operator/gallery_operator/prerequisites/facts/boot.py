@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from gallery_operator.prerequisites.facts import uki
 from gallery_operator.prerequisites.readers.base import NotFoundError, UnreadableError
 from gallery_operator.prerequisites.tree import Tree
 
@@ -39,6 +40,7 @@ class Boot:
         initrds: Paths of its initramfs files; may name files that do not exist.
         cmdline: Its command line, variables of GRUB replaced; None when nothing says one.
         source: ``file:line`` that says so.
+        slices: Where the initramfs is inside another file: (path, offset, bytes); of unified kernel images.
     """
 
     kernel: str
@@ -46,6 +48,7 @@ class Boot:
     initrds: tuple[str, ...]
     cmdline: str | None
     source: str
+    slices: tuple[tuple[str, int, int], ...] = ()
 
     def words(self) -> list[str]:
         """The command line's words; quotes as the kernel reads them."""
@@ -68,7 +71,16 @@ class Boot:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class BootEntry:
+    """An entry of a boot loader's configuration.
+
+    Attributes:
+        kernel: Path as the boot loader sees it.
+        initrds: Paths of its initramfs files.
+        options: Command line, variables not replaced.
+        source: ``file:line``.
+    """
+
     kernel: str
     initrds: tuple[str, ...]
     options: str
@@ -84,16 +96,36 @@ def read_boot(tree: Tree) -> Boot:
     """
     entry = _grub_entry(tree) or _bls_entry(tree)
     if entry is None:
-        return _newest(tree)
+        return _unified(tree) or _newest(tree)
     kernel = _in_boot(tree, entry.kernel)
     if kernel is None:
         raise NotFoundError(f"{entry.source} starts {entry.kernel}, which does not exist")
     initrds = tuple(_in_boot(tree, each) or each for each in entry.initrds)
-    environment = _grub_environment(tree)
+    environment = grub_environment(tree)
     options = _VARIABLE.sub(lambda match: environment.get(match[1], ""), entry.options).strip()
     if not options and entry.source.endswith(".conf:1") and tree.is_file("/etc/kernel/cmdline"):
         options = " ".join(tree.text("/etc/kernel/cmdline", _MAX_CONFIG).split())
     return Boot(kernel, _version(tree, kernel), initrds, options, entry.source)
+
+
+def read_entries(tree: Tree) -> tuple[BootEntry, ...]:
+    """All entries of the Boot Loader Specification, by file name."""
+    return tuple(entry for entry, _ in _bls_entries(tree).values())
+
+
+def _unified(tree: Tree) -> Boot | None:
+    """The newest unified kernel image; its command line is part of it."""
+    found: list[Boot] = []
+    for path in [f"{folder}/{name}" for folder in uki.FOLDERS for name in tree.names(folder)][:_MAX_ENTRIES]:
+        parts = uki.sections(tree, path) if path.lower().endswith(".efi") else {}
+        if ".linux" not in parts:
+            continue
+        # <token>-<release>.efi, where no section says the release
+        name = re.sub(r"(\+\d+(-\d+)?)?\.efi$", "", path.rsplit("/", 1)[1], flags=re.IGNORECASE)
+        version = uki.text(tree, path, parts.get(".uname")) or name.partition("-")[2] or name
+        slices = ((path, *parts[".initrd"]),) if ".initrd" in parts else ()
+        found.append(Boot(path, version, (), uki.text(tree, path, parts.get(".cmdline")), f"{path} .cmdline", slices))
+    return max(found, key=lambda each: version_key(each.version), default=None)
 
 
 def version_key(text: str) -> tuple[tuple[int, int | str], ...]:
@@ -101,7 +133,7 @@ def version_key(text: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((1, int(each)) if each.isdigit() else (0, each) for each in re.findall(r"\d+|[a-z]+", text))
 
 
-def _grub_entry(tree: Tree) -> _Entry | None:
+def _grub_entry(tree: Tree) -> BootEntry | None:
     for pattern in _GRUB_CONFIGS:
         for path in tree.glob(pattern):
             entry = _from_grub(path, tree.text(path, _MAX_CONFIG)) if tree.is_file(path) else None
@@ -110,14 +142,14 @@ def _grub_entry(tree: Tree) -> _Entry | None:
     return None
 
 
-def _from_grub(path: str, text: str) -> _Entry | None:
+def _from_grub(path: str, text: str) -> BootEntry | None:
     """The first ``linux`` line outside comments, with the ``initrd`` line that follows it."""
     kernel = options = source = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if kernel:
             match = _INITRD.match(line)
             if match:
-                return _Entry(kernel, tuple(match[1].split()), options, source)
+                return BootEntry(kernel, tuple(match[1].split()), options, source)
             if line.strip() == "}":
                 break
             continue
@@ -126,12 +158,12 @@ def _from_grub(path: str, text: str) -> _Entry | None:
         match = _LINUX.match(line)
         if match:
             kernel, options, source = match[1], match[2], f"{path}:{number}"
-    return _Entry(kernel, (), options, source) if kernel else None
+    return BootEntry(kernel, (), options, source) if kernel else None
 
 
-def _bls_entry(tree: Tree) -> _Entry | None:
-    entries: dict[str, _Entry] = {}
-    versions: dict[str, str] = {}
+def _bls_entries(tree: Tree) -> dict[str, tuple[BootEntry, str]]:
+    """(entry, version) by identifier."""
+    entries: dict[str, tuple[BootEntry, str]] = {}
     for folder in _BLS_FOLDERS:
         for name in tree.names(folder)[:_MAX_ENTRIES]:
             if not name.endswith(".conf"):
@@ -140,20 +172,25 @@ def _bls_entry(tree: Tree) -> _Entry | None:
             if "linux" not in fields:
                 continue
             identifier = name.removesuffix(".conf")
-            entries[identifier] = _Entry(
+            entry = BootEntry(
                 fields["linux"][0],
                 tuple(word for line in fields.get("initrd", []) for word in line.split()),
                 " ".join(fields.get("options", [])),
                 f"{folder}/{name}:1",
             )
-            versions[identifier] = fields.get("version", [identifier])[0]
+            entries[identifier] = (entry, fields.get("version", [identifier])[0])
+    return entries
+
+
+def _bls_entry(tree: Tree) -> BootEntry | None:
+    entries = _bls_entries(tree)
     if not entries:
         return None
-    saved = _grub_environment(tree).get("saved_entry", "")
+    saved = grub_environment(tree).get("saved_entry", "")
     if saved in entries:
-        return entries[saved]
+        return entries[saved][0]
     usable = [each for each in entries if "rescue" not in each] or list(entries)
-    return entries[max(usable, key=lambda each: version_key(versions[each]))]
+    return entries[max(usable, key=lambda each: version_key(entries[each][1]))][0]
 
 
 def _bls_fields(text: str) -> dict[str, list[str]]:
@@ -165,7 +202,7 @@ def _bls_fields(text: str) -> dict[str, list[str]]:
     return fields
 
 
-def _grub_environment(tree: Tree) -> dict[str, str]:
+def grub_environment(tree: Tree) -> dict[str, str]:
     """Variables of the environment block (1024 bytes, filled up with ``#``)."""
     for pattern in _GRUBENVS:
         for path in tree.glob(pattern):

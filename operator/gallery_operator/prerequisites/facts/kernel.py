@@ -10,6 +10,7 @@ from gallery_operator.prerequisites.facts.boot import Boot
 from gallery_operator.prerequisites.readers.base import NotFoundError, ReadError, UnreadableError
 from gallery_operator.prerequisites.tree import Tree
 
+_ROOTS: Final = ("/lib", "/usr/lib")
 _MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_INITRAMFS: Final = 512 * 1024 * 1024
 _MODULE: Final = re.compile(r"([^/]+)\.ko(?:\.(?:xz|zst|gz))?$")
@@ -101,18 +102,16 @@ def read_kernel(tree: Tree, boot: Boot) -> Kernel:
     Raises:
         NotFoundError: It has no folder of modules.
     """
-    folder = next(
-        (path for root in ("/lib", "/usr/lib") if tree.is_dir(path := f"{root}/modules/{boot.version}")), None
-    )
+    folder = next((path for root in _ROOTS if tree.is_dir(path := f"{root}/modules/{boot.version}")), None)
     if folder is None:
         raise NotFoundError(f"kernel {boot.version} has no /lib/modules/{boot.version}")
     return Kernel(
         version=boot.version,
         folder=folder,
-        builtin=frozenset(_listed(tree, f"{folder}/modules.builtin") | _configured(tree, boot, folder)),
+        builtin=frozenset(_listed(tree, f"{folder}/modules.builtin") | _configured(tree, boot)),
         modules=frozenset(_modules(tree, folder)),
         initrds=boot.initrds,
-        in_initramfs=_initramfs(tree, boot.initrds),
+        in_initramfs=_initramfs(tree, boot),
     )
 
 
@@ -131,30 +130,37 @@ def _modules(tree: Tree, folder: str) -> set[str]:
     return {name for path, _ in tree.walk(folder) if (name := module_of(path))}
 
 
-def _configured(tree: Tree, boot: Boot, folder: str) -> set[str]:
-    for path in (f"/boot/config-{boot.version}", f"{folder}/config"):
+def read_config(tree: Tree, boot: Boot) -> dict[str, str] | None:
+    """``CONFIG_*`` of a kernel; None when its file is not installed."""
+    for path in (f"/boot/config-{boot.version}", *(f"{root}/modules/{boot.version}/config" for root in _ROOTS)):
         if tree.is_file(path):
-            lines = set(tree.text(path, _MAX_BYTES).splitlines())
-            return {name for name, option in _CONFIG.items() if f"{option}=y" in lines}
-    return set()
+            pairs = (line.partition("=") for line in tree.text(path, _MAX_BYTES).splitlines())
+            return {key: value for key, separator, value in pairs if separator and key.startswith("CONFIG_")}
+    return None
 
 
-def _initramfs(tree: Tree, paths: tuple[str, ...]) -> frozenset[str] | ReadError | None:
-    if not paths:
+def _configured(tree: Tree, boot: Boot) -> set[str]:
+    config = read_config(tree, boot) or {}
+    return {name for name, option in _CONFIG.items() if config.get(option) == "y"}
+
+
+def _initramfs(tree: Tree, boot: Boot) -> frozenset[str] | ReadError | None:
+    if not boot.initrds and not boot.slices:
         return None
     found: set[str] = set()
+    path = boot.kernel
     try:
-        for path in paths:
-            size = tree.stat(path).size
+        pieces = [(each, 0, tree.stat(each).size) for each in boot.initrds]
+        for path, start, size in (*pieces, *boot.slices):
             if size > _MAX_INITRAMFS:
                 return UnreadableError(f"{path} has {size} bytes")
 
-            def read_at(length: int, offset: int, path: str = path) -> bytes:
-                return tree.pread(path, length, offset)
+            def read_at(length: int, offset: int, path: str = path, start: int = start, size: int = size) -> bytes:
+                return tree.pread(path, max(0, min(length, size - offset)), start + offset)
 
             found |= initramfs.names(read_at, size)
     except NotFoundError as error:
         return NotFoundError(f"initramfs: {error}")
     except ReadError as error:
-        return UnreadableError(f"{paths[-1]}: {error}")
+        return UnreadableError(f"{path}: {error}")
     return frozenset(name for each in found if (name := module_of(each)))

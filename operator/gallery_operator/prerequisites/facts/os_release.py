@@ -1,5 +1,6 @@
 """Which distribution it is."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ class OsRelease:
     def name(self) -> str:
         """For example ``debian 12``."""
         return f"{self.id} {self.version}".strip()
+
+    @property
+    def number(self) -> tuple[int, ...]:
+        """``VERSION_ID`` as numbers, for example ``(22, 4)``; empty without one."""
+        match = re.match(r"\d{1,6}(?:\.\d{1,6}){0,3}", self.version)
+        return tuple(int(each) for each in match[0].split(".")) if match else ()
 
     @property
     def family(self) -> str:
