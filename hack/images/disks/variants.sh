@@ -188,7 +188,7 @@ variant_btrfs() {
     "UUID=$ESP_ID /boot/efi vfat umask=0077 0 1" >"$1/etc/fstab"
   make_grub_config "$1" "$ROOT_UUID" btrfs gpt
   # grub-mkconfig could not see the subvolume; this is what it writes where it can.
-  sed -i -e "s|root=UUID=$ROOT_UUID|& rootflags=subvol=@|" -e 's|\([[:space:]]\)/boot/\(vmlinuz\|initrd\)|\1/@/boot/\2|' \
+  sed -i -E -e "s|root=UUID=$ROOT_UUID|& rootflags=subvol=@|" -e 's#([[:space:]])/boot/(vmlinuz|initrd)#\1/@/boot/\2#' \
     "$1/boot/grub/grub.cfg"
   assemble_uefi "$1" "$2" "${DISK_GUID/9F2C/9F30}" btrfs
 }
@@ -197,7 +197,7 @@ variant_lvm() {
   debian_prepared "$1" "$ROOT_UUID" "$ESP_ID"
   fstab_of "/dev/mapper/vg-root / xfs defaults 0 0" "UUID=$DATA_UUID /boot ext4 defaults 0 2" \
     "UUID=$ESP_ID /boot/efi vfat umask=0077 0 1" >"$1/etc/fstab"
-  sed -i -e "s|root=UUID=$ROOT_UUID|root=/dev/mapper/vg-root|" -e 's|\([[:space:]]\)/boot/\(vmlinuz\|initrd\)|\1/\2|' \
+  sed -i -E -e "s|root=UUID=$ROOT_UUID|root=/dev/mapper/vg-root|" -e 's#([[:space:]])/boot/(vmlinuz|initrd)#\1/\2#' \
     "$1/boot/grub/grub.cfg"
   assemble_lvm "$1" "$2"
 }

@@ -66,10 +66,12 @@ def test_separate_file_systems_are_mounted() -> None:
         assert guest.tree.is_file("/var/lib/dpkg/status")
         assert guest.tree.is_file("/boot/efi/EFI/BOOT/BOOTX64.EFI")
         assert guest.boot.values("rootflags") == ["subvol=@"]
+        assert "linux\t/@/boot/vmlinuz-" in guest.tree.text("/boot/grub/grub.cfg")
     with Guest(FileDisk(disk_image("debian-12-lvm")), GuestProfile()) as guest:
         assert guest.mounted.volume.mapper == "vg-root"
         assert guest.mounted.file_system.type == "xfs"
         assert guest.boot.kernel.startswith("/boot/vmlinuz-")
+        assert "linux\t/vmlinuz-" in guest.tree.text("/boot/grub/grub.cfg")
 
 
 # The second witness: the kernel of this machine mounts the same file system.
