@@ -46,8 +46,9 @@ class Damaged(FileDisk):
         return bytes(out)
 
 rounds = read = refused = 0
-while time.monotonic() < until:
-    started = time.monotonic()
+while rounds < 2 or time.monotonic() < until:
+    # Processor time: a busy machine does not count.
+    started = time.process_time()
     with Damaged(path) as disk:
         disk.spots = {
             rng.choice(used) + rng.randrange(512): rng.choice(
@@ -74,7 +75,7 @@ while time.monotonic() < until:
                 guest.tree.names("/etc")
             except ReadError:
                 refused += 1
-    assert time.monotonic() - started < 30, (seed, rounds, time.monotonic() - started)
+    assert time.process_time() - started < 20, (seed, rounds, time.process_time() - started)
     rounds += 1
 print(rounds, read, refused, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -55,7 +55,7 @@ class Stat:
     Attributes:
         kind: What it is.
         size: Bytes.
-        mode: Permission bits (12), or None where the reader cannot know them (FAT, grub-fstest).
+        mode: Permission bits (12), or None where the reader cannot know them (FAT).
         uid: Owner, or None.
         gid: Group, or None.
     """
