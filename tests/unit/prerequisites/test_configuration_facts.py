@@ -8,7 +8,7 @@ import pytest
 from tests.unit.prerequisites.machine import Machine, cpio, modules
 from tests.unit.prerequisites.test_facts import Files
 
-from gallery_operator.prerequisites.checks.kernel_version import numbers
+from gallery_operator.prerequisites.checks.kernel_version import _approved, numbers
 from gallery_operator.prerequisites.facts.boot import read_boot, read_entries
 from gallery_operator.prerequisites.facts.chrony import read_chrony
 from gallery_operator.prerequisites.facts.grub_defaults import read_grub_defaults
@@ -142,3 +142,40 @@ def test_entries_and_masked_rules(tmp_path: Path) -> None:
     assert [each.options for each in read_entries(guest.tree)] == ["ro"]
     assert guest.udev_rule("9.rules") is None
     assert machine.result("TIM004").status is Status.PASS
+
+
+# Marketplace certification, "SACK vulnerability patch verification": approved kernels as the page has them.
+APPROVED = [
+    ("centos", "2.6.32-754.15.3.el6"),
+    ("rhel", "3.10.0-327.79.2.el7"),
+    ("rhel", "3.10.0-514.66.2.el7"),
+    ("rhel", "3.10.0-693.50.3.el7"),
+    ("rhel", "3.10.0-862.34.2.el7"),
+    ("centos", "3.10.0-957.21.3.el7"),
+    ("rhel", "4.18.0-80.4.2.el8"),
+    ("oracle", "2.6.39-400.312.2.el6uek"),
+    ("oracle", "3.8.13-118.35.2.el7uek"),
+    ("oracle", "4.1.12-124.28.3.el7uek"),
+    ("oracle", "4.14.35-1902.2.0.el7uek"),
+    ("ubuntu", "4.4.0-151-generic"),
+    ("ubuntu", "4.15.0-1049-azure"),
+    ("ubuntu", "4.18.0-1023-azure"),
+    ("ubuntu", "5.0.0-1010-azure"),
+    ("sles", "3.0.101-108.95.2-default"),
+    ("sles", "3.12.74-60.64.115.1-default"),
+    ("sles", "4.4.121-92.114.1-default"),
+    ("sles", "4.4.180-4.31.1-azure"),
+    ("opensuse", "4.12.14-5.30.1-azure"),
+    ("debian", "3.16.68-2"),
+    ("debian", "4.9.168-1"),
+    ("debian", "4.19.37-5"),
+    ("flatcar", "4.19.43-flatcar"),
+]
+
+
+@pytest.mark.parametrize(("family", "release"), APPROVED)
+def test_approved_kernels(family: str, release: str) -> None:
+    version = numbers(release)
+    wanted = _approved(family, release, version)
+    assert wanted is not None
+    assert wanted == version[: len(wanted)], "exactly this one is the oldest that is approved"
