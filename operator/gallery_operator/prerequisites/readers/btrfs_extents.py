@@ -6,7 +6,6 @@ import struct
 import zlib
 from typing import Final, NamedTuple
 
-import zstandard
 
 from gallery_operator.prerequisites.readers import lzo
 from gallery_operator.prerequisites.readers.base import UnreadableError
@@ -74,14 +73,24 @@ def unpack(raw: bytes, extent: Extent, sector_bytes: int) -> bytes:
         if extent.compression == _ZLIB:
             return zlib.decompressobj().decompress(raw, size) if size else b""
         if extent.compression == _ZSTD:
-            # A frame may be followed by padding, and need not say how long it is.
-            with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(raw) as reader:
-                return reader.read(size)
+            return _unpack_zstd(raw, size)
         if extent.compression == _LZO:
             return _unpack_lzo(raw, size, sector_bytes)
-    except (zlib.error, zstandard.ZstdError, lzo.LzoError, MemoryError) as error:
+    except (zlib.error, lzo.LzoError, MemoryError) as error:
         raise UnreadableError(f"a compressed Btrfs extent is damaged: {error}") from error
     return raw[:size]
+
+
+def _unpack_zstd(raw: bytes, size: int) -> bytes:
+    # Late: the operator loads the catalogue, and with it this module, but never reads a disk.
+    import zstandard
+
+    try:
+        # A frame may be followed by padding, and need not say how long it is.
+        with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(raw) as reader:
+            return reader.read(size)
+    except zstandard.ZstdError as error:
+        raise UnreadableError(f"a compressed Btrfs extent is damaged: {error}") from error
 
 
 def _unpack_lzo(raw: bytes, size: int, sector_bytes: int) -> bytes:
