@@ -6,7 +6,6 @@ import struct
 import zlib
 from typing import Final, NamedTuple
 
-
 from gallery_operator.prerequisites.readers import lzo
 from gallery_operator.prerequisites.readers.base import UnreadableError
 
