@@ -191,9 +191,15 @@ class KubeGateway:
         """
         return await self._patch(kind, namespace, name, [dict(each) for each in operations], _JSON_PATCH, "")
 
-    async def patch_status(self, kind: str, namespace: str, name: str, patch: Mapping[str, Any]) -> Body:
-        """Apply a JSON merge patch to the ``status`` subresource; returns the whole object as the server has it."""
-        return await self._patch(kind, namespace, name, dict(patch), _MERGE_PATCH, "/status")
+    async def patch_status(self, kind: str, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> Body:
+        """Apply a JSON patch to the ``status`` subresource; returns the whole object as the server has it.
+
+        A merge patch cannot name the object it is meant for: the server ignores ``metadata`` in one of ``status``.
+
+        Raises:
+            KubeError: ``CONFLICT`` when a ``test`` in it fails.
+        """
+        return await self._patch(kind, namespace, name, [dict(each) for each in operations], _JSON_PATCH, "/status")
 
     async def delete(
         self, kind: str, namespace: str, name: str, uid: str | None = None, *, foreground: bool = False

@@ -140,9 +140,8 @@ class Engine:
         news = self._news(old, new)
         if patch and self._refused.get(key) != new:
             self._tell(key, old, new)
-            # The uid makes it a conflict to write to another object that has taken the name meanwhile.
-            whole = {"metadata": {"uid": body["metadata"]["uid"]}, "status": patch}
-            answer = await self._ctx.kube.patch_status(key.kind, key.namespace, key.name, whole)
+            operations = _status_operations(body, patch, new)
+            answer = await self._ctx.kube.patch_status(key.kind, key.namespace, key.name, operations)
             if (answer.get("status") or {}) != new:
                 # The server pruned or changed something: writing it again would never end.
                 _log.error("%s: the API server did not keep the status as written; are the CRDs of this version?", key)
@@ -219,6 +218,21 @@ class Engine:
         self._ctx.hints.remove(key)
         self._queue.forget(key)
         self._refused.pop(key, None)
+
+
+def _status_operations(
+    body: Mapping[str, Any], patch: Mapping[str, Any], new: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    # The uid makes it a conflict to write to another object that has taken the name meanwhile.
+    operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": body["metadata"]["uid"]}]
+    if "status" not in body:
+        operations.append({"op": "add", "path": "/status", "value": {}})
+    for name, change in patch.items():
+        if change is None:
+            operations.append({"op": "remove", "path": f"/status/{name}"})
+        else:
+            operations.append({"op": "add", "path": f"/status/{name}", "value": new[name]})
+    return operations
 
 
 def _unchanged(body: Mapping[str, Any]) -> list[dict[str, Any]]:
