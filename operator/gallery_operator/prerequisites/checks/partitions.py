@@ -89,7 +89,7 @@ def not_encrypted(guest: Guest) -> Outcome:
     "every file system that the guest mounts can be read",
     levels=II,
     source="gallery-operator: what cannot be read is not judged",
-    remedy="Use ext4, XFS or FAT on plain partitions or linear LVM (Btrfs on one device needs grub-fstest).",
+    remedy="Use ext4, XFS, FAT, or Btrfs on one device, on plain partitions or linear LVM.",
 )
 def readable(guest: Guest) -> Outcome:
     """What lies on a file system that cannot be read is unknown, never passed."""
