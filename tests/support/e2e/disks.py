@@ -7,6 +7,9 @@ import hashlib
 import json
 import subprocess
 import tempfile
+import threading
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,39 @@ _POD_SECURE = {
 }
 
 
+@dataclass(frozen=True)
+class Digests:
+    """SHA-256 sums of the real disks that are served.
+
+    Attributes:
+        download: Of the prepared disk's qcow2.xz, as it is served.
+        prepared: Of the fixed VHD that the prepared disk becomes.
+        data: Of the fixed VHD that the data disk becomes.
+    """
+
+    download: str
+    prepared: str
+    data: str
+
+
+_once = threading.Lock()
+
+
+def digests() -> Digests:
+    """Return what to compare with. It is found out once: the disks' recipe may change while tests run."""
+    with _once:
+        return _digests()
+
+
+@cache
+def _digests() -> Digests:
+    files = built()
+    with files[f"{PREPARED}.qcow2.xz"].open("rb") as stream:
+        download = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Digests(download, file_sha256(files[f"{PREPARED}.raw"]), file_sha256(files[f"{DATA}.raw"]))
+
+
+@cache
 def built() -> dict[str, Path]:
     """Return the real disks by name; they are built from Debian's packages if they are missing."""
     wanted = [*FILES, f"{PREPARED}.raw", f"{UNPREPARED}.raw", f"{DATA}.raw"]
@@ -99,6 +135,7 @@ def deploy(kube: Kube, image: str) -> None:
     if running is None:
         kube.create(pod)
     kube.wait("the disk server", lambda: _pod_ready(kube.get("Pod", space, _POD)), seconds=120, namespaces=(space,))
+    digests()
     _send(kube, built())
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 from tests.support.e2e import disks
@@ -22,21 +20,17 @@ def scaffold(sandbox: Sandbox, **gallery: Any) -> None:
 
 def import_to_page_blob(sandbox: Sandbox, *, seconds: float = _PATIENCE) -> None:
     """A real Debian, compressed, from a URL with a checksum, to a page blob."""
-    files = disks.built()
-    file = files[f"{disks.PREPARED}.qcow2.xz"]
-    with file.open("rb") as stream:
-        checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+    wanted = disks.digests()
     # With a checksum, TLS is not needed.
-    source = {"url": {"url": f"{disks.HTTP}/disks/{file.name}", "checksum": f"sha256:{checksum}"}}
+    source = {"url": {"url": f"{disks.HTTP}/disks/{disks.PREPARED}.qcow2.xz", "checksum": f"sha256:{wanted.download}"}}
     blob = {"storageAccountId": ACCOUNT, "container": CONTAINER, "blobName": f"{sandbox.namespace}.vhd"}
     sandbox.vhd_import("os", source, profile={}, destination={"pageBlob": blob})
     found = sandbox.ready("VhdImport", "os", seconds=seconds)
     status = found["status"]
-    digest = expected(files[f"{disks.PREPARED}.raw"])
     assert status["disk"]["format"] == "qcow2"
     assert status["disk"]["compression"] == "xz"
-    assert status["disk"]["sha256"] == digest
-    assert sandbox.azure.blob_digest(status["target"]["blobUrl"]) == digest
+    assert status["disk"]["sha256"] == wanted.prepared
+    assert sandbox.azure.blob_digest(status["target"]["blobUrl"]) == wanted.prepared
     assert status["prerequisites"]["failures"] == 0
     assert "debian" in status["disk"]["distribution"].lower()
     assert status["sentBytes"] >= status["disk"]["dataBytes"] * 0.5
@@ -46,7 +40,6 @@ def import_to_page_blob(sandbox: Sandbox, *, seconds: float = _PATIENCE) -> None
 
 def import_to_managed_disk(sandbox: Sandbox, *, seconds: float = _PATIENCE) -> None:
     """A data disk from a server with a private CA that wants a header, to a managed disk."""
-    files = disks.built()
     token = sandbox.canary("header")
     disks.accept_token(sandbox.kube, token)
     sandbox.secret("headers", {"X-Disk-Token": token})
@@ -63,7 +56,7 @@ def import_to_managed_disk(sandbox: Sandbox, *, seconds: float = _PATIENCE) -> N
     assert body is not None
     assert body["properties"]["diskState"] == "Unattached", "the disk is still open for writing"
     assert body["tags"]["team"] == "e2e"
-    digest = expected(files[f"{disks.DATA}.raw"])
+    digest = disks.digests().data
     assert status["disk"]["sha256"] == digest
     assert set(sandbox.azure.digests(status["target"]["resourceId"]).values()) == {digest}
     nothing_temporary(sandbox)
@@ -108,8 +101,7 @@ def image_from_claims(sandbox: Sandbox, *, real: bool, seconds: float = _PATIENC
         assert sandbox.status("VhdImport", name)["disk"]["inPlace"] is True
     digests = sandbox.azure.digests(sandbox.version_id("12.7.1"))
     if real:
-        files = disks.built()
-        wanted = {None: expected(files[f"{disks.PREPARED}.raw"]), 3: expected(files[f"{disks.DATA}.raw"])}
+        wanted = {None: disks.digests().prepared, 3: disks.digests().data}
     else:
         wanted = {None: disks.random_sha256(SMALL_MIB, 11), 3: disks.random_sha256(SMALL_MIB, 12)}
     assert digests == wanted
@@ -226,13 +218,3 @@ def events(sandbox: Sandbox, kind: str, name: str) -> list[str]:
 def reason(document: Json) -> str:
     """Return the reason of an object's Ready condition."""
     return str(condition(document).get("reason"))
-
-
-_digests: dict[Path, str] = {}
-
-
-def expected(raw: Path) -> str:
-    """Return the SHA-256 of the fixed VHD that a raw disk in a file becomes."""
-    if raw not in _digests:
-        _digests[raw] = disks.file_sha256(raw)
-    return _digests[raw]
