@@ -15,6 +15,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv/bin/python"
+if Path(sys.prefix) != PYTHON.parents[1]:
+    if not PYTHON.exists():
+        sys.exit("error: there is no .venv in the checkout; run hack/setup python")
+    os.execv(PYTHON, [str(PYTHON), __file__, *sys.argv[1:]])
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
 from tests.support.e2e import quiet  # noqa: E402  the path has to be set first
