@@ -24,7 +24,6 @@ from gallery_operator.prerequisites.readers.base import Kind
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1500)]
 
 ROOT_OFFSET = 65 << 20
-SECONDS = 1.5
 MEBIBYTES = 150
 
 
@@ -99,21 +98,29 @@ def test_the_command_on_every_format(name: str, code: int) -> None:
     assert document["container"]["virtualSize"] == 2 << 30
 
 
-def test_it_is_quick_and_small(prepared: Path) -> None:
-    """A process of its own: Python's start and all imports count; processor time, so that a busy machine does not."""
-    best = float("inf")
-    for _ in range(3):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "gallery_operator", "check", "-o", "json", prepared],
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0
-        best = min(best, usage.ru_utime + usage.ru_stime)
-        assert usage.ru_maxrss / 1024 < MEBIBYTES
-    assert best < SECONDS
+MEASURED = """
+import sys
+from gallery_operator.cli import main
+
+code = main(sys.argv[1:])
+# Of this program alone: ru_maxrss would count the test runner that it was forked from.
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
+print(int(peak) / 1024, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def test_it_is_small(prepared: Path) -> None:
+    """A process of its own: Python's start and all imports count. How long it takes is for `make bench-check`."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, "check", "-o", "json", prepared],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        check=True,
+    )
+    assert float(done.stderr.split()[-1]) < MEBIBYTES
 
 
 # A second witness: e2fsprogs' debugfs reads the same file system with other code.
@@ -199,7 +206,9 @@ while time.monotonic() < until:
         assert took < 20, (seed, rounds, took)
         assert len(report.results) > 50
         rounds += 1
-print(rounds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Of this program alone: ru_maxrss would count the test runner that it was forked from.
+peak = int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) // 1024
+print(rounds, peak)
 """
 
 
