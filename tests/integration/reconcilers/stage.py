@@ -173,6 +173,11 @@ class Stage:
         assert answer.ok or answer.status == 404, answer.message
         return answer.body if answer.ok else None
 
+    def status(self, kind: str, name: str) -> Json:
+        """Status of an object; empty while there is none."""
+        found: Json = (self.get(kind, name) or {}).get("status") or {}
+        return found
+
     def list(self, kind: str, selector: str = "") -> list[Json]:
         """All objects of a kind in the namespace."""
         answer = self.api.request("GET", self.path(kind) + (f"?labelSelector={selector}" if selector else ""))
@@ -219,9 +224,7 @@ class Stage:
             good = condition.get("status") == "True" and not self._true(body, "Reconciling")
             return body if body and good and condition["observedGeneration"] == body["metadata"]["generation"] else None
 
-        found = await self.until(
-            look, lambda: json.dumps((self.get(kind, name) or {}).get("status"), indent=1), patience
-        )
+        found = await self.until(look, lambda: json.dumps(self.status(kind, name), indent=1), patience)
         assert found is not None
         return found
 
@@ -229,7 +232,7 @@ class Stage:
         """Wait until the reason of ``Ready`` is one of some; returns the object."""
         found = await self.until(
             lambda: body if ready(body := self.get(kind, name)).get("reason") in reasons else None,
-            lambda: json.dumps((self.get(kind, name) or {}).get("status"), indent=1),
+            lambda: json.dumps(self.status(kind, name), indent=1),
             patience,
         )
         assert found is not None
@@ -239,7 +242,7 @@ class Stage:
         """Wait until an object is gone."""
         await self.until(
             lambda: self.get(kind, name) is None,
-            lambda: json.dumps((self.get(kind, name) or {}).get("status"), indent=1),
+            lambda: json.dumps(self.status(kind, name), indent=1),
             patience,
         )
 

@@ -7,11 +7,13 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from tests.integration.reconcilers.player import MIB, Player, checked, disk, failure
 from tests.integration.reconcilers.stage import CANARIES, COMPUTE, RESOURCE_GROUP, Json, Stage, ready
 
-from gallery_operator.contract import ExitCode, FailureCode, Finding, PrerequisitesReport
+from gallery_operator.contract import ExitCode, FailureCode, Finding, PrerequisitesReport, Progress
 from gallery_operator.reconcilers import import_jobs
+from gallery_operator.runtime import progress as progress_module
 
 SOURCE: Json = {"url": {"url": "https://images.example.com/debian.qcow2.xz"}}
 MANAGED: Json = {"managedDisk": {"resourceGroup": RESOURCE_GROUP, "location": "westeurope", "diskName": "debian"}}
@@ -152,7 +154,7 @@ async def test_staging_disk_goes_when_the_version_has_its_content(stage: Stage, 
     assert digests == {None: hashlib.sha256(vhd).hexdigest(), 0: hashlib.sha256(data).hexdigest()}
     for name in ("os", "data"):
         await stage.reason("VhdImport", name, "Released")
-        assert (stage.get("VhdImport", name) or {})["status"]["stagingReleased"] is True
+        assert stage.status("VhdImport", name)["stagingReleased"] is True
     assert stage.azure.resources("Microsoft.Compute/disks") == []
     # Another version cannot be made of what is gone, and says so.
     stage.version("v2", version="1.0.1", source={"osDisk": {"vhdImportRef": {"name": "os"}}})
@@ -223,6 +225,38 @@ async def test_pause_ends_by_itself(stage: Stage, player: Player, monkeypatch: p
     body = await stage.reason("VhdImport", "os", "WorkerFailed")
     assert "memory" in ready(body)["message"]
     await player.job("prepare", unlike=job["metadata"]["uid"])
+
+
+async def test_progress_of_a_running_worker_is_shown(
+    stage: Stage, player: Player, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def progress(_: web.Request) -> web.Response:
+        told = Progress(
+            job="prepare", phase="Downloading", bytes_done=61, bytes_total=100 * MIB, bytes_per_second=58 * MIB
+        )
+        return web.Response(text=told.model_dump_json(), content_type="application/json")
+
+    application = web.Application()
+    application.router.add_get("/progress", progress)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    monkeypatch.setattr(progress_module, "PORT", runner.addresses[0][1])
+    try:
+        create(stage)
+        player.run(await player.job("prepare"), ip="127.0.0.1")
+        body = await stage.until(
+            lambda: (
+                found if (found := stage.get("VhdImport", "os")) and found.get("status", {}).get("progress") else None
+            )
+        )
+        assert body is not None
+        assert body["status"]["progress"]["rate"] == "58 MiB/s"
+        assert body["status"]["attempts"] == 1
+        assert ready(body)["message"] == "Downloading."
+    finally:
+        await runner.cleanup()
 
 
 async def test_prerequisites_are_shown_and_can_be_waived(stage: Stage, player: Player) -> None:
@@ -370,7 +404,7 @@ async def test_deletion_in_every_phase_leaves_nothing(stage: Stage, player: Play
             if phase == "Uploading":
                 player.run(await player.job("upload"))
             else:
-                await stage.until(lambda: (stage.get("VhdImport", "os") or {})["status"].get("target"))
+                await stage.until(lambda: stage.status("VhdImport", "os").get("target"))
     stage.delete("VhdImport", "os")
     await stage.gone("VhdImport", "os")
     await stage.until(lambda: not stage.list("Job") and not stage.list("PersistentVolumeClaim"))

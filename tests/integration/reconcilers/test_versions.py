@@ -30,7 +30,7 @@ async def test_version_becomes_ready_in_three_regions_whatever_comes_first(stage
     definition = await stage.until(
         lambda: (
             found
-            if (found := stage.get("GalleryImageDefinition", "debian") or {})["status"].get("latestVersion")
+            if (found := stage.get("GalleryImageDefinition", "debian")) and found.get("status", {}).get("latestVersion")
             else None
         )
     )
@@ -232,9 +232,7 @@ async def test_steady_state_writes_nothing(stage: Stage) -> None:
     await stage.base()
     stage.version(regions=REGIONS)
     await stage.ready("ImageVersion", "v1")
-    await stage.until(
-        lambda: (stage.get("GalleryImageDefinition", "debian") or {})["status"].get("latestVersion") == "1.0.0"
-    )
+    await stage.until(lambda: stage.status("GalleryImageDefinition", "debian").get("latestVersion") == "1.0.0")
     kinds = ("Gallery", "GalleryImageDefinition", "ImageVersion", "Event")
     await stage.quiet()
     stage.azure.clear_counts()
