@@ -70,7 +70,7 @@ def ubuntu(guest: Guest) -> Outcome:
     "Debian: packages come from Debian or from Azure's mirror of it",
     levels=IE,
     source="LISA verify_repository_installed",
-    remedy="echo 'deb https://deb.debian.org/debian bookworm main' > /etc/apt/sources.list; apt-get update",
+    remedy="Name Debian's own archive in /etc/apt/sources.list or sources.list.d/debian.sources; apt-get update",
     applies=families("debian"),
 )
 def debian(guest: Guest) -> Outcome:
