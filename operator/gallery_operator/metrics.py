@@ -21,7 +21,7 @@ RECONCILE_SECONDS = Histogram(
 )
 QUEUE_DEPTH = Gauge(f"{PREFIX}_queue_depth", "Keys that wait to be reconciled now, by kind.", ["kind"])
 QUEUE_OLDEST_SECONDS = Gauge(f"{PREFIX}_queue_oldest_seconds", "Age of the key that waits longest.")
-STATUS_WRITES = Counter(
+KUBERNETES_WRITES = Counter(
     f"{PREFIX}_kubernetes_writes_total", "Writes to the Kubernetes API by kind and verb.", ["kind", "verb"]
 )
 DRIFT_CORRECTIONS = Counter(

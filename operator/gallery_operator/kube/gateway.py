@@ -162,7 +162,7 @@ class KubeGateway:
         whole = {"apiVersion": path.api_version, "kind": kind, **body}
         what = f"create {kind} {meta['namespace']}/{meta.get('name') or meta.get('generateName')}"
         created = await self._request("POST", path.collection(meta["namespace"]), what, body=whole)
-        metrics.STATUS_WRITES.labels(kind=kind, verb="create").inc()
+        metrics.KUBERNETES_WRITES.labels(kind=kind, verb="create").inc()
         return created
 
     async def replace(self, kind: str, body: Mapping[str, Any]) -> Body:
@@ -176,7 +176,7 @@ class KubeGateway:
         whole = {"apiVersion": path.api_version, "kind": kind, **body}
         what = f"update {kind} {meta['namespace']}/{meta['name']}"
         replaced = await self._request("PUT", path.item(meta["namespace"], meta["name"]), what, body=whole)
-        metrics.STATUS_WRITES.labels(kind=kind, verb="update").inc()
+        metrics.KUBERNETES_WRITES.labels(kind=kind, verb="update").inc()
         return replaced
 
     async def merge_patch(self, kind: str, namespace: str, name: str, patch: Mapping[str, Any]) -> Body:
@@ -227,7 +227,7 @@ class KubeGateway:
             if error.reason is KubeReason.NOT_FOUND or (uid is not None and error.reason is KubeReason.CONFLICT):
                 return False
             raise
-        metrics.STATUS_WRITES.labels(kind=kind, verb="delete").inc()
+        metrics.KUBERNETES_WRITES.labels(kind=kind, verb="delete").inc()
         return True
 
     async def raw(self, path: str) -> Body:
@@ -239,7 +239,7 @@ class KubeGateway:
         patched = await self._request(
             "PATCH", path_of(kind).item(namespace, name) + sub, what, body=patch, content_type=content_type
         )
-        metrics.STATUS_WRITES.labels(kind=kind, verb="patch-status" if sub else "patch").inc()
+        metrics.KUBERNETES_WRITES.labels(kind=kind, verb="patch-status" if sub else "patch").inc()
         return patched
 
     async def _request(

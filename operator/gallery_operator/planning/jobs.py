@@ -26,7 +26,6 @@ _USER = 65532
 _CONTAINER = "worker"
 _KEEP_FINISHED_SECONDS = 86_400
 _DEADLINE_SECONDS = 86_400
-_MIB = "Mi"
 
 
 @dataclass(frozen=True)
@@ -238,8 +237,8 @@ def job(
 
 
 def _resources(component: Component) -> dict[str, Any]:
-    memory = f"512{_MIB}" if component == "prepare" else f"256{_MIB}"
-    return {"requests": {"cpu": "250m", "memory": f"192{_MIB}"}, "limits": {"memory": memory}}
+    memory = "512Mi" if component == "prepare" else "256Mi"
+    return {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"memory": memory}}
 
 
 class JobPhase(StrEnum):

@@ -84,7 +84,7 @@ def _body(
 ) -> dict[str, Any]:
     spec = version.spec
     publishing: dict[str, Any] = {
-        "targetRegions": [_region(each) for each in regions],
+        "targetRegions": [each.to_wire() for each in regions],
         "excludeFromLatest": spec.exclude_from_latest,
     }
     if with_mode:
@@ -100,10 +100,6 @@ def _body(
             "safetyProfile": spec.safety_profile.to_wire(),
         },
     }
-
-
-def _region(region: TargetRegion) -> dict[str, Any]:
-    return region.to_wire()
 
 
 def differences(version: ImageVersion, owner: Mapping[str, str], existing: Mapping[str, Any]) -> list[str]:

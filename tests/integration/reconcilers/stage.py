@@ -336,7 +336,7 @@ class Stage:
         """Writes to the Kubernetes API that this process has counted."""
         return sum(
             sample.value
-            for family in metrics.STATUS_WRITES.collect()
+            for family in metrics.KUBERNETES_WRITES.collect()
             for sample in family.samples
             if sample.name.endswith("_total")
         )
