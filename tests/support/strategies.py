@@ -20,8 +20,9 @@ from pydantic.fields import FieldInfo
 
 from gallery_operator.api.definition import DefinitionSpec, Range
 from gallery_operator.api.gallery import GallerySpec
-from gallery_operator.api.imageversion import BlobSource, ImageVersionSpec, VersionSource
+from gallery_operator.api.imageversion import ImageVersionSpec
 from gallery_operator.api.meta import ApiModel
+from gallery_operator.api.version_source import BlobSource, VersionSource
 from gallery_operator.api.vhdimport import ManagedDisk, PvcDisk, UrlDisk, VhdImportSpec
 
 M = TypeVar("M", bound=BaseModel)

@@ -7,8 +7,10 @@ from typing import Any
 
 from gallery_operator import metrics
 from gallery_operator.api import ImageVersion
-from gallery_operator.api.imageversion import DataDiskSource, OsDiskSource, RegionStatus
+from gallery_operator.api.imageversion import RegionStatus
+from gallery_operator.api.version_source import DataDiskSource, OsDiskSource
 from gallery_operator.azure.resource_ids import ResourceId
+from gallery_operator.planning import replication
 from gallery_operator.planning import version as plan
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.ownership import owner_tags
@@ -72,13 +74,13 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
         return await _create(ctx, version, scope, resource_id, owner)
     adoption = version.spec.adoption_policy
     refuse_foreign(ctx, version, existing.get("tags"), f"Image version {resource_id}", adoption=adoption)
-    statuses = plan.region_statuses(version, existing)
+    statuses = replication.region_statuses(version, existing)
     seen = _Observed(version, scope, resource_id, existing, statuses, owner)
     if seen.state in BUSY_STATES:
-        ready = seen.state == "Updating" and plan.is_ready(version, statuses, seen.home)
-        message = f"{seen.state}: {plan.progress_text(statuses)}."
+        ready = seen.state == "Updating" and replication.is_ready(version, statuses, seen.home)
+        message = f"{seen.state}: {replication.progress_text(statuses)}."
         return Report(Waiting("Replicating", message, polling(ctx, version), ready), _fields(seen))
-    mend = plan.repair(statuses, seen.home)
+    mend = replication.repair(statuses, seen.home)
     differs = plan.differences(version, owner, existing)
     # A region that was given up must not keep a person from changing the others.
     if mend.failed and (mend.remove or mend.again or not differs):
@@ -138,10 +140,10 @@ async def _create(
     disks = await resolve_disks(ctx, version, sources)
     body = plan.create_body(version, scope.gallery.location, disks, owner)
     created = await scope.gallery.arm.put(resource_id, body)
-    statuses = plan.region_statuses(version, created)
+    statuses = replication.region_statuses(version, created)
     seen = _Observed(version, scope, resource_id, created, statuses, owner)
     event = ("Normal", "Creating", f"Creating version {version.spec.version} in {len(statuses)} regions.")
-    message = f"Creating: {plan.progress_text(statuses)}."
+    message = f"Creating: {replication.progress_text(statuses)}."
     return Report(Waiting("Replicating", message, polling(ctx, version)), _fields(seen), (event,))
 
 
@@ -157,16 +159,16 @@ async def _update(ctx: Context, seen: _Observed, differs: list[str]) -> Report:
         what = ", ".join(differs)
     body = plan.update_body(version, seen.existing, regions, seen.owner)
     updated = await seen.scope.gallery.arm.put(seen.resource_id, body)
-    statuses = plan.region_statuses(
+    statuses = replication.region_statuses(
         version, {**seen.existing, "properties": {**properties(seen.existing), **properties(updated)}}
     )
     after = _Observed(version, seen.scope, seen.resource_id, updated, statuses, seen.owner)
-    ready = plan.is_ready(version, statuses, seen.home)
+    ready = replication.is_ready(version, statuses, seen.home)
     event = ("Normal", "Updating", f"Updating version {version.spec.version}: {what}.")
     return Report(Waiting("Updating", f"Updating: {what}.", polling(ctx, version), ready), _fields(after), (event,))
 
 
-async def _repair(ctx: Context, seen: _Observed, mend: plan.Repair) -> Report:
+async def _repair(ctx: Context, seen: _Observed, mend: replication.Repair) -> Report:
     """Take failed regions out; the next look finds them missing and adds them again."""
     version = seen.version
     told = "; ".join(f"{name}: {details.rstrip(' .')}" for name, details in mend.failed)
@@ -174,12 +176,12 @@ async def _repair(ctx: Context, seen: _Observed, mend: plan.Repair) -> Report:
         raise Halt(
             Stalled(
                 "ReplicationFailed",
-                f"Replication failed in {told}. It was tried again {plan.MAX_REPAIRS} times: see the region's "
+                f"Replication failed in {told}. It was tried again {replication.MAX_REPAIRS} times: see the region's "
                 "status, remove the region from targetRegions, and add it again later.",
             ),
             **_fields(seen),
         )
-    counted = plan.with_repairs(seen.statuses, [*mend.remove, *([normal(seen.home)] if mend.again else [])])
+    counted = replication.with_repairs(seen.statuses, [*mend.remove, *([normal(seen.home)] if mend.again else [])])
     leaving = set(mend.remove)
     regions = [each for each in plan.existing_regions(version, seen.existing) if normal(each.name) not in leaving]
     for name in mend.remove:
@@ -189,24 +191,24 @@ async def _repair(ctx: Context, seen: _Observed, mend: plan.Repair) -> Report:
     fields["regions"] = [each.to_wire() for each in counted]
     message = f"Replication failed in {told}. Taking the region out and adding it again."
     event = ("Warning", "ReplicationFailed", message)
-    ready = plan.is_ready(version, seen.statuses, seen.home)
+    ready = replication.is_ready(version, seen.statuses, seen.home)
     return Report(Waiting("Repairing", message, polling(ctx, version), ready), fields, (event,))
 
 
 def _settled(ctx: Context, seen: _Observed) -> Report:
     version = seen.version
     fields = _fields(seen)
-    done, wanted = plan.completed(seen.statuses, version)
-    if not plan.is_ready(version, seen.statuses, seen.home) or done < wanted:
-        message = f"{plan.progress_text(seen.statuses).capitalize()}."
-        ready = plan.is_ready(version, seen.statuses, seen.home)
+    done, wanted = replication.completed(seen.statuses, version)
+    if not replication.is_ready(version, seen.statuses, seen.home) or done < wanted:
+        message = f"{replication.progress_text(seen.statuses).capitalize()}."
+        ready = replication.is_ready(version, seen.statuses, seen.home)
         return Report(Waiting("Replicating", message, polling(ctx, version), ready), fields)
     return Report(Done(f"Version {version.spec.version} is replicated to {done} of {wanted} regions."), fields)
 
 
 def _fields(seen: _Observed) -> dict[str, Any]:
     found = properties(seen.existing)
-    done, wanted = plan.completed(seen.statuses, seen.version)
+    done, wanted = replication.completed(seen.statuses, seen.version)
     violations = (found.get("safetyProfile") or {}).get("policyViolations") or []
     return {
         "resourceId": seen.resource_id,

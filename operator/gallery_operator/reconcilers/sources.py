@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gallery_operator.api import ImageVersion, VhdImport
-from gallery_operator.api.imageversion import DataDiskSource, OsDiskSource
+from gallery_operator.api.version_source import DataDiskSource, OsDiskSource
 from gallery_operator.planning.outcome import Stalled, Waiting
 from gallery_operator.planning.status import ready_condition
 from gallery_operator.planning.version import DiskPart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.integration.reconcilers.stage import COMPUTE, Json, Stage, ready
 
-from gallery_operator.planning.version import MAX_REPAIRS
+from gallery_operator.planning.replication import MAX_REPAIRS
 
 REGIONS = ("westeurope", "eastus2", "northeurope")
 

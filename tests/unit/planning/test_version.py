@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from gallery_operator.api import ImageVersion
+from gallery_operator.api.imageversion import RegionStatus
+from gallery_operator.planning import replication
 from gallery_operator.planning import version as plan
 from gallery_operator.planning.regions import normal
 
@@ -130,7 +132,7 @@ def test_region_states() -> None:
         West_Europe={"state": "Completed", "progress": 100, "details": ""},
         East_US_2={"state": "Failed", "progress": 3, "details": "no capacity"},
     )
-    found = {each.name: each for each in plan.region_statuses(wanted, existing)}
+    found = {each.name: each for each in replication.region_statuses(wanted, existing)}
     assert {name: each.state for name, each in found.items()} == {
         "westeurope": "Completed",
         "eastus2": "Failed",
@@ -138,23 +140,23 @@ def test_region_states() -> None:
         "uksouth": "Removing",
     }
     assert (found["eastus2"].repairs, found["eastus2"].details) == (2, "no capacity")
-    assert plan.completed(list(found.values()), wanted) == (1, 3)
-    assert plan.region_statuses(wanted, None)[0].state == "Pending"
+    assert replication.completed(list(found.values()), wanted) == (1, 3)
+    assert replication.region_statuses(wanted, None)[0].state == "Pending"
 
 
 @pytest.mark.parametrize(
     ("repairs", "region", "expected"),
     [
-        (None, "eastus2", plan.Repair(remove=("eastus2",), failed=(("eastus2", "why"),))),
-        (plan.MAX_REPAIRS - 1, "eastus2", plan.Repair(remove=("eastus2",), failed=(("eastus2", "why"),))),
-        (plan.MAX_REPAIRS, "eastus2", plan.Repair(exhausted=("eastus2",), failed=(("eastus2", "why"),))),
-        (None, "westeurope", plan.Repair(again=True, failed=(("westeurope", "why"),))),
+        (None, "eastus2", replication.Repair(remove=("eastus2",), failed=(("eastus2", "why"),))),
+        (replication.MAX_REPAIRS - 1, "eastus2", replication.Repair(remove=("eastus2",), failed=(("eastus2", "why"),))),
+        (replication.MAX_REPAIRS, "eastus2", replication.Repair(exhausted=("eastus2",), failed=(("eastus2", "why"),))),
+        (None, "westeurope", replication.Repair(again=True, failed=(("westeurope", "why"),))),
     ],
 )
-def test_repair(repairs: int | None, region: str, expected: plan.Repair) -> None:
-    status = plan.RegionStatus(name=region, state="Failed", details="why", repairs=repairs)
-    assert plan.repair([status], "West Europe") == expected
-    counted = plan.with_repairs([status], [region])
+def test_repair(repairs: int | None, region: str, expected: replication.Repair) -> None:
+    status = RegionStatus(name=region, state="Failed", details="why", repairs=repairs)
+    assert replication.repair([status], "West Europe") == expected
+    counted = replication.with_repairs([status], [region])
     assert counted[0].repairs == (repairs or 0) + 1
 
 
@@ -172,16 +174,16 @@ def test_repair(repairs: int | None, region: str, expected: plan.Repair) -> None
 def test_ready_policy(policy: str, states: tuple[str, str], good: bool) -> None:
     wanted = version("westeurope", "eastus2", readyPolicy=policy)
     statuses = [
-        plan.RegionStatus(name=name, state=state) for name, state in zip(("westeurope", "eastus2"), states, strict=True)
+        RegionStatus(name=name, state=state) for name, state in zip(("westeurope", "eastus2"), states, strict=True)
     ]
-    assert plan.is_ready(wanted, statuses, "West Europe") is good
+    assert replication.is_ready(wanted, statuses, "West Europe") is good
 
 
 def test_progress_in_words() -> None:
     states = [
-        plan.RegionStatus(name="a", state="Replicating", progress=40),
-        plan.RegionStatus(name="b", state="Pending"),
-        plan.RegionStatus(name="c", state="Removing"),
+        RegionStatus(name="a", state="Replicating", progress=40),
+        RegionStatus(name="b", state="Pending"),
+        RegionStatus(name="c", state="Removing"),
     ]
-    assert plan.progress_text(states) == "replicating to a (40%), b; removing c"
-    assert plan.progress_text([]) == "finishing"
+    assert replication.progress_text(states) == "replicating to a (40%), b; removing c"
+    assert replication.progress_text([]) == "finishing"
