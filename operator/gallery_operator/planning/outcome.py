@@ -5,7 +5,7 @@ mends. ``Stalled``: only a person can mend it (it is still looked at now and the
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 STALLED_RECHECK_SECONDS = 300.0
 """How often a stalled object is looked at again: rights and names are mended outside the cluster."""
@@ -75,6 +75,23 @@ Outcome = Done | Waiting | Retry | Stalled
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A condition of a kind's own, besides ``Ready``, ``Reconciling`` and ``Stalled``.
+
+    Attributes:
+        type: CamelCase type.
+        status: ``True``, ``False`` or ``Unknown``; None takes the condition away.
+        reason: CamelCase reason.
+        message: Why, and what to do next.
+    """
+
+    type: str
+    status: Literal["True", "False", "Unknown"] | None
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """What a reconciler hands back.
 
@@ -83,8 +100,10 @@ class Report:
         status: Fields of ``status`` besides conditions, in wire form; an absent field keeps its value, one that is
             None is removed.
         events: Milestones to tell, besides changes of the ``Ready`` condition: (type, reason, message).
+        conditions: Conditions of the kind's own; one that is not named here stays as it is.
     """
 
     outcome: Outcome
     status: dict[str, Any] = field(default_factory=dict)
     events: tuple[tuple[str, str, str], ...] = ()
+    conditions: tuple[Finding, ...] = ()

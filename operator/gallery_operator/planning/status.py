@@ -1,10 +1,10 @@
 """One place that turns an outcome into conditions and a status patch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gallery_operator.planning.outcome import Done, Outcome, Retry, Stalled, Waiting
+from gallery_operator.planning.outcome import Done, Finding, Outcome, Retry, Stalled, Waiting
 from gallery_operator.redact import redact
 
 _MESSAGE_CHARACTERS = 2000
@@ -15,16 +15,20 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def conditions(old: list[dict[str, Any]], outcome: Outcome, generation: int, now: datetime) -> list[dict[str, Any]]:
+def conditions(
+    old: list[dict[str, Any]], outcome: Outcome, generation: int, now: datetime, own: Iterable[Finding] = ()
+) -> list[dict[str, Any]]:
     """Return the conditions that follow from an outcome (the kstatus convention).
 
-    ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True. Conditions of other types are kept.
+    ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True. Conditions of other types are kept unless
+    they are reported anew.
 
     Args:
         old: Conditions so far, in wire form.
         outcome: How the reconcile ended.
         generation: ``metadata.generation`` that was reconciled.
         now: Present time; ``lastTransitionTime`` moves only when a condition's status does.
+        own: Conditions of the kind's own.
     """
     before = {each["type"]: each for each in old}
 
@@ -60,8 +64,12 @@ def conditions(old: list[dict[str, Any]], outcome: Outcome, generation: int, now
                 make("Ready", "False", outcome.reason, outcome.message),
                 make("Stalled", "True", outcome.reason, outcome.message),
             ]
-    ours = {"Ready", "Reconciling", "Stalled"}
-    return result + [each for each in old if each["type"] not in ours]
+    told = {each.type: each for each in own}
+    settled = {"Ready", "Reconciling", "Stalled", *told}
+    others = [each for each in old if each["type"] not in settled]
+    others += [make(each.type, each.status, each.reason, each.message) for each in told.values() if each.status]
+    # In one order whichever of them are reported: a changed order would be written.
+    return result + sorted(others, key=lambda each: str(each["type"]))
 
 
 def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +105,12 @@ def without_none(value: Any) -> Any:
 
 
 def settle(
-    old: Mapping[str, Any], fields: Mapping[str, Any], outcome: Outcome, generation: int, now: datetime
+    old: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    outcome: Outcome,
+    generation: int,
+    now: datetime,
+    own: Iterable[Finding] = (),
 ) -> dict[str, Any]:
     """Return the whole desired status.
 
@@ -107,10 +120,11 @@ def settle(
         outcome: How the reconcile ended.
         generation: ``metadata.generation`` that was reconciled.
         now: Present time.
+        own: Conditions of the kind's own.
     """
     merged = without_none({**old, **fields})
     merged["observedGeneration"] = generation
-    merged["conditions"] = conditions(list(old.get("conditions") or []), outcome, generation, now)
+    merged["conditions"] = conditions(list(old.get("conditions") or []), outcome, generation, now, own)
     result: dict[str, Any] = merged
     return result
 

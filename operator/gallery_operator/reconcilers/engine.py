@@ -135,7 +135,8 @@ class Engine:
 
     async def _write(self, key: Key, body: dict[str, Any], resource: Resource | None, report: Report) -> None:
         old = body.get("status") or {}
-        new = settle(old, report.status, report.outcome, int(body["metadata"]["generation"]), self._ctx.now())
+        generation = int(body["metadata"]["generation"])
+        new = settle(old, report.status, report.outcome, generation, self._ctx.now(), report.conditions)
         patch = merge_difference(old, new)
         news = self._news(old, new)
         if patch and self._refused.get(key) != new:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery_operator.api.meta import Condition
-from gallery_operator.planning.outcome import Done, Outcome, Retry, Stalled, Waiting
+from gallery_operator.planning.outcome import Done, Finding, Outcome, Retry, Stalled, Waiting
 from gallery_operator.planning.status import conditions, merge_difference, ready_condition, settle, timestamp
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
@@ -86,6 +86,18 @@ def test_foreign_conditions_stay_and_secrets_do_not() -> None:
     found = conditions([foreign], Retry("X", "https://a.blob.core.windows.net/b?sv=1&sig=canary"), 1, NOW)
     assert foreign in found
     assert "canary" not in str(found)
+
+
+def test_conditions_of_a_kind_are_set_kept_and_taken_away() -> None:
+    shared, spare = Finding("Shared", "False", "Throttled", "later"), Finding("Spare", "True", "Fine", "x")
+    old = conditions([], Done("fine"), 1, NOW, [spare, shared])
+    kept = conditions(old, Done("fine"), 1, LATER, [spare])
+    assert merge_difference({"conditions": old}, {"conditions": kept}) == {}
+    found = conditions(
+        old, Done("fine"), 2, LATER, [Finding("Shared", "True", "Shared", "now"), Finding("Spare", None)]
+    )
+    assert [(each["type"], each["status"]) for each in found] == [("Ready", "True"), ("Shared", "True")]
+    assert found[1]["lastTransitionTime"] == timestamp(LATER)
 
 
 def test_settle_keeps_sets_and_removes() -> None:
