@@ -20,8 +20,8 @@ def conditions(
 ) -> list[dict[str, Any]]:
     """Return the conditions that follow from an outcome (the kstatus convention).
 
-    ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True. Conditions of other types are kept unless
-    they are reported anew.
+    ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True. Others are kept unless they are
+    reported anew.
 
     Args:
         old: Conditions so far, in wire form.
