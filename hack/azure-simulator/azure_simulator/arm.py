@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .authorization.service import Authorization
 from .compute.base import Kind
 from .compute.definitions import Definitions
 from .compute.disks import Disks, Snapshots
@@ -18,8 +19,8 @@ from .engine import Engine
 from .entra import read_claims
 from .errors import ArmError
 from .groups import Groups
-from .ids import ResourceId, Target, parse_path
-from .operations import Call, Reply
+from .ids import ResourceId, Target, parse_extension, parse_path
+from .operations import NOBODY, Call, Reply
 from .storage import StorageAccounts
 from .throttle import budgets_for
 
@@ -32,6 +33,10 @@ _STORAGE_AUDIENCE = "https://storage.azure.com"
 
 def template(path: str) -> str:
     """Return a path with its names replaced, so that counts stay few: `/subscriptions/{}/resourceGroups/{}/...`."""
+    extension = parse_extension(path)
+    if extension is not None and extension.scope.lower().startswith("/subscriptions"):
+        name = "/{}" if extension.name else ""
+        return f"{template(extension.scope)}/providers/Microsoft.Authorization/{extension.type}{name}"
     target = parse_path(path)
     if target is None:
         parts = path.strip("/").split("/")
@@ -55,6 +60,7 @@ class Arm:
         self.engine = engine
         self.groups = Groups(engine)
         self.consumers = Consumers(engine)
+        self.authorization = Authorization(engine)
         kinds: list[Kind] = [
             Galleries(engine),
             Definitions(engine),
@@ -66,8 +72,11 @@ class Arm:
         ]
         self.kinds = {kind.type.lower(): kind for kind in kinds}
 
-    def authorise(self, header: str | None) -> None:
+    def authorise(self, header: str | None) -> str:
         """Check a bearer token as far as a simulator can: it is there, not expired, and meant for ARM.
+
+        Returns:
+            object id of who asks.
 
         Raises:
             ArmError: 401.
@@ -78,7 +87,7 @@ class Arm:
             )
         claims = read_claims(header.removeprefix("Bearer "))
         if claims is None:
-            return
+            return NOBODY
         if float(claims.get("exp", 0)) < time.time():
             raise _unauthenticated(
                 "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time."
@@ -88,6 +97,7 @@ class Arm:
                 "InvalidAuthenticationTokenAudience",
                 f"The access token has been obtained for wrong audience or resource '{claims['aud']}'.",
             )
+        return str(claims.get("oid") or NOBODY)
 
     async def answer(self, method: str, path: str, call: Call, body: dict[str, Any]) -> Reply:
         """Carry out one request.
@@ -95,8 +105,9 @@ class Arm:
         Raises:
             ArmError: Azure would answer with an error.
         """
-        target = parse_path(path)
-        if target is None:
+        extension = parse_extension(path)
+        target = parse_path(path) if extension is None else None
+        if target is None and extension is None:
             raise ArmError(404, "NotFound", "No HTTP resource was found that matches the request URI.", gateway=True)
         if not _VERSION.fullmatch(call.api_version):
             raise ArmError(
@@ -105,6 +116,9 @@ class Arm:
                 "The api-version query parameter (?api-version=) is required for all requests.",
                 gateway=True,
             )
+        if extension is not None:
+            return self.authorization.answer(method, call, extension, body)
+        assert target is not None
         known = [subscription.lower() for subscription in self.engine.config.subscriptions]
         if target.subscription is not None and target.subscription.lower() not in known:
             raise ArmError(

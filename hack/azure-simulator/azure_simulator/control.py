@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from .authorization.service import Authorization
 from .blobs import BlobError, BlobPath
 from .engine import Engine, group_key
 from .errors import ArmError
@@ -27,6 +28,7 @@ class Control:
         """Work on an engine and its journal."""
         self.engine = engine
         self.journal = journal
+        self.authorization = Authorization(engine)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to add to the application."""
@@ -43,6 +45,8 @@ class Control:
             web.put("/_control/clock", _guard(self._set_clock)),
             web.get("/_control/digest", _guard(self._digest)),
             web.put("/_control/resources", _guard(self._put_resource)),
+            web.put("/_control/principals", _guard(self._put_principal)),
+            web.put("/_control/roles", _guard(self._put_role)),
             web.post("/_control/reset", _guard(self._reset)),
         ]
 
@@ -55,6 +59,7 @@ class Control:
                 {"id": resource.id, "type": resource.body["type"], "body": resource.body, "internal": resource.internal}
                 for resource in self.engine.store.all()
             ],
+            "principals": self.authorization.principals(),
             "faults": self.engine.faults.listing(),
         }
         if request.query.get("full", "").lower() == "true":
@@ -150,6 +155,19 @@ class Control:
         internal = existing.internal if existing is not None and not rows else {"disks": rows}
         self.engine.store.put(Resource(rid.key, rid.type.lower(), parent, body, internal))
         return {"id": rid.path}
+
+    async def _put_principal(self, request: web.Request) -> Any:
+        """Put a principal into the directory: `{"id": object id, "type": "User"}`."""
+        document = await _document(request)
+        self.authorization.add_principal(str(document["id"]), str(document["type"]))
+        return {}
+
+    async def _put_role(self, request: web.Request) -> Any:
+        """Let a custom role exist: `{"name": GUID, "roleName": ..., "actions": [...]}`."""
+        document = await _document(request)
+        actions = [str(action) for action in document.get("actions", [])]
+        self.authorization.add_role(str(document["name"]), str(document["roleName"]), actions)
+        return {}
 
     async def _reset(self, request: web.Request) -> Any:
         self.engine.reset()

@@ -180,6 +180,8 @@ class Engine:
             for disk in resource.internal.get("disks", []):
                 self.discard(disk["container"])
         self.store.clear()
+        for name in ("principals", "roles"):
+            self.store.set_meta(name, {})
         self.faults.clear()
         self.throttle.reset()
         self.seed()

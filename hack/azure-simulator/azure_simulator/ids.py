@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-__all__ = ["ResourceId", "Target", "parse_id", "parse_path"]
+__all__ = ["Extension", "ResourceId", "Target", "parse_extension", "parse_id", "parse_path"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,24 @@ class Target:
         return ResourceId(self.subscription, self.group, self.namespace, self.types, self.names)
 
 
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What a path points at that ends in an extension: `{scope}/providers/Microsoft.Authorization/{type}[/{name}]`.
+
+    Attributes:
+        scope: id of what is extended: a subscription, a resource group or a resource.
+        type: type segment as written.
+        name: name, or None for the list.
+    """
+
+    scope: str
+    type: str
+    name: str | None
+
+
+_EXTENSION = re.compile(
+    r"(?P<scope>.*?)/+providers/Microsoft\.Authorization/(?P<type>[^/]+)(?:/(?P<name>[^/]+))?/*", re.IGNORECASE
+)
 _ACTIONS = frozenset({"share", "begingetaccess", "endgetaccess", "listkeys"})
 
 
@@ -118,6 +137,15 @@ def parse_path(path: str) -> Target | None:
     if len(rest) % 2 == 1 and rest[-1].lower() in _ACTIONS:
         action, rest = rest[-1], rest[:-1]
     return Target(subscription, group, namespace, tuple(rest[0::2]), tuple(rest[1::2]), action)
+
+
+def parse_extension(path: str) -> Extension | None:
+    """Return what a path of the authorization provider points at, or None if it is none."""
+    found = _EXTENSION.fullmatch(unquote(path))
+    if found is None:
+        return None
+    scope = found["scope"].rstrip("/")
+    return Extension(scope if not scope or scope.startswith("/") else f"/{scope}", found["type"], found["name"])
 
 
 def parse_id(text: object) -> ResourceId | None:

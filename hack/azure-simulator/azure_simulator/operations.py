@@ -20,7 +20,10 @@ from .errors import ArmError
 from .regions import find
 from .store import Store
 
-__all__ = ["Call", "Family", "Operations", "Reply"]
+__all__ = ["NOBODY", "Call", "Family", "Operations", "Reply"]
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""Object id of a caller whose token says nothing."""
 
 Family = Literal["capsOperations", "DiskOperations", "operations"]
 
@@ -33,11 +36,13 @@ class Call:
         api_version: value of `api-version`.
         query: all query parameters, names in lower case.
         base: scheme and host that the client used.
+        caller: object id of who asks.
     """
 
     api_version: str
     query: Mapping[str, str] = field(default_factory=dict)
     base: str = "https://management.azure.com"
+    caller: str = NOBODY
 
 
 @dataclass(slots=True)

@@ -92,9 +92,9 @@ class Server:
 
     async def _resource(self, request: web.Request) -> web.Response:
         query = {name.lower(): value for name, value in request.query.items()}
-        call = Call(query.get("api-version", ""), query, _base(request))
         try:
-            self.arm.authorise(request.headers.get("Authorization"))
+            caller = self.arm.authorise(request.headers.get("Authorization"))
+            call = Call(query.get("api-version", ""), query, _base(request), caller)
             body = await _body(request)
             async with self.engine.lock:
                 self.engine.settle()

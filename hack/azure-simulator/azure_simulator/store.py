@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Resource", "Store", "Timer"]
+__all__ = ["Resource", "Store", "Timer", "extensions_of"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
@@ -28,6 +28,11 @@ CREATE TABLE IF NOT EXISTS timers (
 CREATE INDEX IF NOT EXISTS timers_by_due ON timers (due);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+
+
+def extensions_of(scope: str) -> str:
+    """Return what is the parent of the extensions (role assignments) of a scope; it is no parent of anything else."""
+    return f"{scope.lower()}|extensions"
 
 
 @dataclass(slots=True)
@@ -155,8 +160,8 @@ class Store:
         )
 
     def delete(self, key: str) -> None:
-        """Remove a resource; nothing happens if there is none."""
-        self._db.execute("DELETE FROM resources WHERE key = ?", (key.lower(),))
+        """Remove a resource and its extensions; nothing happens if there is none."""
+        self._db.execute("DELETE FROM resources WHERE key = ? OR parent = ?", (key.lower(), extensions_of(key)))
 
     def put_operation(self, operation_id: str, body: Mapping[str, Any]) -> None:
         """Insert or replace a long-running operation."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.support.azure import GROUP, ROOT, SUBSCRIPTION, AzureStand
 
-from .test_recorded import client
+from .plain import client
 
 FOLDER = Path(
     os.environ.get("GALLERY_OPERATOR_AZURE_EXAMPLES")

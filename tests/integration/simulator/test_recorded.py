@@ -7,19 +7,16 @@ the folder beside the checkout, these tests are skipped.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import ssl
-import urllib.error
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 from azure_simulator.blobs import BlobPath, BlobStore
-from azure_simulator.replay import Answer, Replay, read_recording
+from azure_simulator.replay import Replay, read_recording
 from azure_simulator.vhd import FOOTER_BYTES, GIB, build_footer
-from tests.support.azure import ROOT, STORAGE_ACCOUNT, SUBSCRIPTION, TENANT, AzureStand
+from tests.support.azure import ROOT, STORAGE_ACCOUNT, SUBSCRIPTION, AzureStand
+
+from .plain import client
 
 FOLDER = Path(os.environ.get("GALLERY_OPERATOR_RECORDED") or ROOT.parent / "shared" / "data" / "recorded")
 NAMES = (
@@ -36,30 +33,6 @@ NAMES = (
 EXPECTED: dict[tuple[str, int, str], str] = {
     ("shared_gallery", 66, "body.value (length)"): "the recording's tenant sees somebody else's gallery, too",
 }
-
-
-def client(stand: AzureStand) -> Any:
-    context = ssl.create_default_context(cafile=str(stand.ca_file))
-    form = f"grant_type=client_credentials&client_id=c&client_secret=s&scope={stand.base_url}/.default"
-    request = urllib.request.Request(f"{stand.base_url}/{TENANT}/oauth2/v2.0/token", data=form.encode())
-    with urllib.request.urlopen(request, context=context) as answer:
-        token = json.loads(answer.read())["access_token"]
-
-    def send(method: str, path: str, body: Any) -> Answer:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(stand.base_url + path.replace(" ", "%20"), data=data, method=method)
-        request.add_header("Authorization", f"Bearer {token}")
-        request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, context=context) as answer:
-                status, headers, raw = answer.status, answer.headers, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                status, headers, raw = error.code, error.headers, error.read()
-        lowered = {name.lower(): value for name, value in headers.items()}
-        return Answer(status, lowered, json.loads(raw) if raw else None)
-
-    return send
 
 
 def make_blob(stand: AzureStand, name: str, gib: int) -> str:
