@@ -221,10 +221,11 @@ class LocalRef(ApiModel):
 class Condition(ApiModel):
     """A condition in the Kubernetes sense (KEP-1623).
 
-    ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True (the kstatus convention).
+    ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True (the kstatus convention). Further types
+    tell what decides nothing.
 
     Attributes:
-        type: `Ready`, `Reconciling` or `Stalled`.
+        type: `Ready`, `Reconciling`, `Stalled`, or a type that only some kinds have.
         status: `True`, `False` or `Unknown`.
         reason: Why, in one word for programs.
         message: Why, and what to do next, for people.

@@ -10,6 +10,9 @@ from typing import Any, Literal
 STALLED_RECHECK_SECONDS = 300.0
 """How often a stalled object is looked at again: rights and names are mended outside the cluster."""
 
+RETRY_GRACE_SECONDS = 300.0
+"""How long an object that was ready stays so while every try fails: what is in Azure is still there."""
+
 
 @dataclass(frozen=True)
 class Done:

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gallery_operator.planning.outcome import Done, Finding, Outcome, Retry, Stalled, Waiting
+from gallery_operator.planning.outcome import (
+    RETRY_GRACE_SECONDS,
+    Done,
+    Finding,
+    Outcome,
+    Report,
+    Retry,
+    Stalled,
+    Waiting,
+)
 from gallery_operator.redact import redact
 
 _MESSAGE_CHARACTERS = 2000
@@ -16,12 +25,21 @@ def timestamp(moment: datetime) -> str:
 
 
 def conditions(
-    old: list[dict[str, Any]], outcome: Outcome, generation: int, now: datetime, own: Iterable[Finding] = ()
+    old: list[dict[str, Any]],
+    outcome: Outcome,
+    generation: int,
+    now: datetime,
+    own: Iterable[Finding] = (),
+    *,
+    retrying_seconds: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Return the conditions that follow from an outcome (the kstatus convention).
 
     ``Ready`` is always there; ``Reconciling`` and ``Stalled`` only while True. Others are kept unless they are
     reported anew.
+
+    A failed try says nothing about what Azure has: an object that was ready stays ready for
+    :data:`RETRY_GRACE_SECONDS`, and ``Reconciling`` tells what fails. One whose spec has changed does not.
 
     Args:
         old: Conditions so far, in wire form.
@@ -29,6 +47,7 @@ def conditions(
         generation: ``metadata.generation`` that was reconciled.
         now: Present time; ``lastTransitionTime`` moves only when a condition's status does.
         own: Conditions of the kind's own.
+        retrying_seconds: For how many seconds every try has failed.
     """
     before = {each["type"]: each for each in old}
 
@@ -55,10 +74,10 @@ def conditions(
                 make("Reconciling", "True", outcome.reason, outcome.message),
             ]
         case Retry():
-            result = [
-                make("Ready", "False", outcome.reason, outcome.message),
-                make("Reconciling", "True", outcome.reason, outcome.message),
-            ]
+            ready = before.get("Ready")
+            if ready is None or not _still_counts(ready, generation, retrying_seconds):
+                ready = make("Ready", "False", outcome.reason, outcome.message)
+            result = [ready, make("Reconciling", "True", outcome.reason, outcome.message)]
         case Stalled():
             result = [
                 make("Ready", "False", outcome.reason, outcome.message),
@@ -70,6 +89,14 @@ def conditions(
     others += [make(each.type, each.status, each.reason, each.message) for each in told.values() if each.status]
     # In one order whichever of them are reported: a changed order would be written.
     return result + sorted(others, key=lambda each: str(each["type"]))
+
+
+def _still_counts(ready: Mapping[str, Any], generation: int, retrying_seconds: float) -> bool:
+    return (
+        ready["status"] == "True"
+        and ready.get("observedGeneration") == generation
+        and retrying_seconds < RETRY_GRACE_SECONDS
+    )
 
 
 def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,26 +132,23 @@ def without_none(value: Any) -> Any:
 
 
 def settle(
-    old: Mapping[str, Any],
-    fields: Mapping[str, Any],
-    outcome: Outcome,
-    generation: int,
-    now: datetime,
-    own: Iterable[Finding] = (),
+    old: Mapping[str, Any], report: Report, generation: int, now: datetime, *, retrying_seconds: float = 0.0
 ) -> dict[str, Any]:
     """Return the whole desired status.
 
     Args:
         old: Status as the server has it.
-        fields: Fields that the reconciler reports; absent ones keep their value, None removes.
-        outcome: How the reconcile ended.
+        report: What the reconciler handed back.
         generation: ``metadata.generation`` that was reconciled.
         now: Present time.
-        own: Conditions of the kind's own.
+        retrying_seconds: For how many seconds every try has failed.
     """
-    merged = without_none({**old, **fields})
+    merged = without_none({**old, **report.status})
     merged["observedGeneration"] = generation
-    merged["conditions"] = conditions(list(old.get("conditions") or []), outcome, generation, now, own)
+    before = list(old.get("conditions") or [])
+    merged["conditions"] = conditions(
+        before, report.outcome, generation, now, report.conditions, retrying_seconds=retrying_seconds
+    )
     result: dict[str, Any] = merged
     return result
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -66,6 +67,8 @@ class Engine:
         self._events = events
         self._resync_seconds = resync_seconds
         self._refused: dict[Key, dict[str, Any]] = {}
+        # Lost with the process: after a restart an object that is still called ready gets the grace once more.
+        self._retrying: dict[Key, datetime] = {}
 
     async def process(self, key: Key) -> None:
         """Reconcile one key; never raises but for cancellation."""
@@ -136,7 +139,9 @@ class Engine:
     async def _write(self, key: Key, body: dict[str, Any], resource: Resource | None, report: Report) -> None:
         old = body.get("status") or {}
         generation = int(body["metadata"]["generation"])
-        new = settle(old, report.status, report.outcome, generation, self._ctx.now(), report.conditions)
+        now = self._ctx.now()
+        failing = (now - self._failing_since(key, report.outcome, now)).total_seconds()
+        new = settle(old, report, generation, now, retrying_seconds=failing)
         patch = merge_difference(old, new)
         news = self._news(old, new)
         if patch and self._refused.get(key) != new:
@@ -153,6 +158,12 @@ class Engine:
             return
         for kind, reason, message in (*report.events, *news):
             await self._events.post(resource, "Warning" if kind == "Warning" else "Normal", reason, message)
+
+    def _failing_since(self, key: Key, outcome: Outcome, now: datetime) -> datetime:
+        if isinstance(outcome, Retry):
+            return self._retrying.setdefault(key, now)
+        self._retrying.pop(key, None)
+        return now
 
     @staticmethod
     def _tell(key: Key, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -219,6 +230,7 @@ class Engine:
         self._ctx.hints.remove(key)
         self._queue.forget(key)
         self._refused.pop(key, None)
+        self._retrying.pop(key, None)
 
 
 def _status_operations(

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery_operator.api.meta import Condition
-from gallery_operator.planning.outcome import Done, Finding, Outcome, Retry, Stalled, Waiting
+from gallery_operator.planning.outcome import (
+    RETRY_GRACE_SECONDS,
+    Done,
+    Finding,
+    Outcome,
+    Report,
+    Retry,
+    Stalled,
+    Waiting,
+)
 from gallery_operator.planning.status import conditions, merge_difference, ready_condition, settle, timestamp
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
@@ -102,16 +111,52 @@ def test_conditions_of_a_kind_are_set_kept_and_taken_away() -> None:
 
 def test_settle_keeps_sets_and_removes() -> None:
     old = {"resourceId": "x", "phase": "Failed", "progress": {"percent": 3}, "conditions": []}
-    new = settle(old, {"phase": "Pending", "progress": None, "target": {"a": None, "b": 1}}, Done("fine"), 7, NOW)
+    new = settle(
+        old, Report(Done("fine"), {"phase": "Pending", "progress": None, "target": {"a": None, "b": 1}}), 7, NOW
+    )
     assert new["resourceId"] == "x"
     assert new["phase"] == "Pending"
     assert "progress" not in new
     assert new["target"] == {"b": 1}
     assert new["observedGeneration"] == 7
     assert (ready_condition(new) or {})["message"] == "fine"
-    again = settle(new, {"phase": "Pending"}, Done("fine"), 7, LATER)
+    again = settle(new, Report(Done("fine"), {"phase": "Pending"}), 7, LATER)
     assert merge_difference(new, again) == {}
 
 
 def test_messages_are_cut() -> None:
     assert len(conditions([], Stalled("X", "y" * 9000), 1, NOW)[0]["message"]) == 2000
+
+
+GRACE = RETRY_GRACE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("before", "generation", "seconds", "ready"),
+    [
+        (Done("fine"), 1, 0.0, "True"),
+        (Done("fine"), 1, GRACE - 1, "True"),
+        (Done("fine"), 1, GRACE, "False"),
+        (Waiting("Updating", "x", 1.0, ready=True), 1, 0.0, "True"),
+        (Waiting("Updating", "x", 1.0), 1, 0.0, "False"),
+        (Stalled("Bad", "x"), 1, 0.0, "False"),
+        (Done("fine"), 2, 0.0, "False"),  # the spec has changed: nobody knows yet whether Azure fits it
+    ],
+)
+def test_a_failed_try_leaves_ready_as_it_was_for_a_while(
+    before: Outcome, generation: int, seconds: float, ready: str
+) -> None:
+    old = conditions([], before, 1, NOW)
+    found = {
+        each["type"]: each
+        for each in conditions(old, Retry("TooBusy", "503"), generation, LATER, retrying_seconds=seconds)
+    }
+    assert found["Ready"]["status"] == ready
+    if ready == "True":
+        assert found["Ready"] == old[0]
+    assert (found["Reconciling"]["status"], found["Reconciling"]["reason"]) == ("True", "TooBusy")
+
+
+def test_what_is_not_ready_yet_does_not_become_so_by_failing() -> None:
+    found = {each["type"]: each["status"] for each in conditions([], Retry("TooBusy", "503"), 1, NOW)}
+    assert found == {"Ready": "False", "Reconciling": "True"}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from gallery_operator.api import Gallery
 from gallery_operator.api.meta import Condition
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.kube import KubeError, KubeReason
 from gallery_operator.kube.errors import from_status
-from gallery_operator.planning.outcome import Done, Outcome, Report, Retry, Stalled, Waiting
+from gallery_operator.planning.outcome import RETRY_GRACE_SECONDS, Done, Outcome, Report, Retry, Stalled, Waiting
 from gallery_operator.reconcilers import engine as module
 from gallery_operator.reconcilers.engine import Engine, KindHandler
 from gallery_operator.reconcilers.halt import Halt, camel, from_azure, from_kube
@@ -134,10 +136,6 @@ class Ctx:
 
 
 def stand(monkeypatch: pytest.MonkeyPatch, kube: Kube, outcome: Outcome | Exception) -> tuple[Engine, WorkQueue]:
-    from datetime import UTC, datetime
-
-    from gallery_operator.api import Gallery
-
     async def step(ctx: Any, resource: Any) -> Report:
         if isinstance(outcome, Exception):
             raise outcome
@@ -224,3 +222,35 @@ async def test_the_finalizer_goes_only_when_all_is_done(monkeypatch: pytest.Monk
     assert kube.body is None
     await engine.process(KEY)
     assert not queue.is_scheduled(KEY)
+
+
+async def test_a_passing_failure_does_not_make_what_was_ready_unready(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    outcomes: list[Outcome | Exception] = [Done("fine")]
+    kube = Kube()
+
+    async def step(ctx: Any, resource: Any) -> Report:
+        if isinstance(outcomes[-1], Exception):
+            raise outcomes[-1]
+        return Report(outcomes[-1])
+
+    monkeypatch.setattr(module, "HANDLERS", {"Gallery": KindHandler(Gallery, step, step)})
+    ctx = Ctx(kube, Hints(), lambda: now)
+    engine = Engine(ctx, WorkQueue(Backoff(jitter=0.0)), EventRecorder(kube, "me"), 600.0)  # type: ignore[arg-type]
+
+    async def look(after: float) -> dict[str, str]:
+        nonlocal now
+        now += timedelta(seconds=after)
+        await engine.process(KEY)
+        assert kube.body is not None
+        return {each["type"]: each["status"] for each in kube.body["status"]["conditions"]}
+
+    assert await look(0) == {"Ready": "True"}
+    outcomes.append(azure_error(ErrorKind.THROTTLED))
+    assert await look(0) == {"Ready": "True", "Reconciling": "True"}
+    assert await look(RETRY_GRACE_SECONDS - 1) == {"Ready": "True", "Reconciling": "True"}
+    outcomes.append(Done("fine"))
+    assert await look(1) == {"Ready": "True"}
+    outcomes.append(azure_error(ErrorKind.UNREACHABLE))
+    assert await look(1000) == {"Ready": "True", "Reconciling": "True"}, "a new trouble has a grace of its own"
+    assert await look(RETRY_GRACE_SECONDS) == {"Ready": "False", "Reconciling": "True"}
