@@ -12,6 +12,9 @@ Json = dict[str, Any]
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 RESOURCE_GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-images"
 COMPUTE = f"{RESOURCE_GROUP}/providers/Microsoft.Compute"
+PRINCIPAL = "00000000-0000-0000-0000-000000000002"
+ROLE = "/providers/Microsoft.Authorization/roleDefinitions/00000000-0000-0000-0000-000000000003"
+IDENTITY = f"{RESOURCE_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/images"
 STORAGE_ACCOUNT = f"{RESOURCE_GROUP}/providers/Microsoft.Storage/storageAccounts/images"
 
 _MINIMAL: dict[str, Json] = {
@@ -44,10 +47,40 @@ _FULL: dict[str, list[Json]] = {
             "description": "Images of the platform team",
             "credentialRef": {"name": "azure"},
             "allowedNamespaces": {"names": ["team-a"]},
+            "identity": {
+                "type": "SystemAssigned, UserAssigned",
+                "userAssignedIdentities": [IDENTITY],
+            },
+            "sharingProfile": {
+                "permissions": "Groups",
+                "groups": {"subscriptions": [SUBSCRIPTION], "tenants": [PRINCIPAL]},
+            },
+            "roleAssignments": [
+                {
+                    "principalId": PRINCIPAL,
+                    "principalType": "Group",
+                    "role": "Compute Gallery Image Reader",
+                    "description": "Team A",
+                },
+                {"principalId": PRINCIPAL, "principalType": "Group", "roleDefinitionId": ROLE},
+            ],
             "tags": {"costCenter": "42"},
             "adoptionPolicy": "Adopt",
             "deletionPolicy": "Retain",
-        }
+        },
+        {
+            "resourceGroup": "rg-images",
+            "location": "westeurope",
+            "sharingProfile": {
+                "permissions": "Community",
+                "communityGalleryInfo": {
+                    "publisherUri": "https://example.com",
+                    "publisherContact": "images@example.com",
+                    "eula": "https://example.com/eula",
+                    "publicNamePrefix": "example",
+                },
+            },
+        },
     ],
     "GalleryImageDefinition": [
         {
@@ -67,6 +100,10 @@ _FULL: dict[str, list[Json]] = {
             "eula": "https://example.com/eula",
             "privacyStatementUri": "https://example.com/privacy",
             "releaseNoteUri": "https://example.com/notes",
+            "roleAssignments": [
+                {"principalId": PRINCIPAL, "principalType": "User", "role": "Reader", "description": "Auditor"},
+                {"principalId": PRINCIPAL, "principalType": "User", "roleDefinitionId": ROLE},
+            ],
             "tags": {"costCenter": "42"},
             "adoptionPolicy": "Refuse",
             "deletionPolicy": "Delete",

@@ -19,13 +19,16 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from gallery_operator.api.definition import DefinitionSpec, Range
-from gallery_operator.api.gallery import GallerySpec
+from gallery_operator.api.gallery import GalleryIdentity, GallerySpec
 from gallery_operator.api.imageversion import ImageVersionSpec
 from gallery_operator.api.meta import ApiModel
+from gallery_operator.api.sharing import RoleAssignment, SharingGroups, SharingProfile
 from gallery_operator.api.version_source import BlobSource, VersionSource
 from gallery_operator.api.vhdimport import ManagedDisk, PvcDisk, UrlDisk, VhdImportSpec
 
 M = TypeVar("M", bound=BaseModel)
+
+_FITTED: dict[type[BaseModel], tuple[dict[str, st.SearchStrategy[Any]], Callable[[Any], bool]]] = {}
 
 # Long strings and lists are a matter of the limits' own tests; here they would only be slow.
 _LONG = 40
@@ -165,16 +168,49 @@ _VERSION = st.lists(st.integers(0, 2**31 - 1), min_size=3, max_size=3).map(lambd
 _TAG_NAMES = st.characters(exclude_categories=["Cs"], exclude_characters="<>%&\\?/")
 _TAGS = st.dictionaries(st.text(_TAG_NAMES, min_size=1, max_size=_LONG), st.text(_TEXT, max_size=_LONG), max_size=_MANY)
 
+
+def _assignments() -> st.SearchStrategy[Any]:
+    every = st.lists(models(RoleAssignment), max_size=_MANY)
+    return every.filter(lambda found: _unique((x.principal_id, x.role, x.role_definition_id) for x in found)).map(tuple)
+
+
+def _sets(model: type[BaseModel], *names: str) -> dict[str, st.SearchStrategy[Any]]:
+    """Lists of a model that the API server takes as sets."""
+    return {
+        name: _field(model.model_fields[name]).filter(lambda value: value is None or _unique(value)) for name in names
+    }
+
+
+def _profiles() -> st.SearchStrategy[Any]:
+    fields = {name: _field(info) for name, info in SharingProfile.model_fields.items()}
+    info = fields["community_gallery_info"].filter(lambda value: value is not None)
+    return st.one_of(
+        st.builds(SharingProfile, permissions=st.just("Private")),
+        st.builds(SharingProfile, permissions=st.just("Groups"), groups=fields["groups"]),
+        st.builds(SharingProfile, permissions=st.just("Community"), community_gallery_info=info),
+    )
+
+
+# Part of a profile, hence before it.
+_FITTED[SharingGroups] = (_sets(SharingGroups, "subscriptions", "tenants"), lambda _: True)
+
 # Fields whose values a rule restricts further, and what a rule demands of the whole.
-_FITTED: dict[type[BaseModel], tuple[dict[str, st.SearchStrategy[Any]], Callable[[Any], bool]]] = {
-    GallerySpec: ({"tags": _TAGS}, lambda _: True),
+_FITTED |= {
+    GallerySpec: (
+        {"tags": _TAGS, "sharing_profile": st.none() | _profiles(), "role_assignments": _assignments()},
+        lambda _: True,
+    ),
+    GalleryIdentity: (
+        _sets(GalleryIdentity, "user_assigned_identities"),
+        lambda identity: ("UserAssigned" in identity.type) == (identity.user_assigned_identities is not None),
+    ),
     ManagedDisk: ({"tags": _TAGS}, lambda _: True),
     UrlDisk: ({"url": st.from_regex(_ADDRESS, fullmatch=True)}, lambda _: True),
     PvcDisk: ({"path": st.none() | st.from_regex(_PATH, fullmatch=True)}, lambda _: True),
     BlobSource: ({}, lambda blob: "?" not in blob.uri),
     Range: ({}, lambda limits: limits.min is None or limits.max is None or limits.min <= limits.max),
     DefinitionSpec: (
-        {"tags": _TAGS},
+        {"tags": _TAGS, "role_assignments": _assignments()},
         lambda spec: (
             (spec.architecture == "x64" or spec.hyper_v_generation == "V2")
             and _unique(feature.name for feature in spec.features)

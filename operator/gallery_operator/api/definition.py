@@ -23,6 +23,7 @@ from gallery_operator.api.meta import (
     immutable,
     text,
 )
+from gallery_operator.api.sharing import RoleAssignments, RoleAssignmentStatus
 
 _NEW = "make a new definition"
 _IDENTIFIER = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$"
@@ -198,6 +199,7 @@ class DefinitionSpec(ApiModel):
     eula: Annotated[str, Field(max_length=1024)] | None = None
     privacy_statement_uri: Annotated[str, Field(max_length=1024)] | None = None
     release_note_uri: Annotated[str, Field(max_length=1024)] | None = None
+    role_assignments: RoleAssignments = ()
     tags: Tags = {}
     adoption_policy: AdoptionPolicy = "Refuse"
     deletion_policy: DeletionPolicy = "Delete"
@@ -209,10 +211,12 @@ class DefinitionStatus(Status):
     Attributes:
         versions: Number of versions that Azure has under the definition.
         latest_version: What ``latest`` resolves to.
+        role_assignments: What became of the role assignments.
     """
 
     versions: int | None = None
     latest_version: str | None = None
+    role_assignments: tuple[RoleAssignmentStatus, ...] = ()
 
 
 class GalleryImageDefinition(Resource):

@@ -1,6 +1,6 @@
 """``Gallery``: an Azure Compute Gallery."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,9 +20,11 @@ from gallery_operator.api.meta import (
     Status,
     SubscriptionId,
     Tags,
+    arm_id,
     immutable,
     text,
 )
+from gallery_operator.api.sharing import RoleAssignments, RoleAssignmentStatus, SharingProfile, SharingStatus
 
 _NAME_HELP = (
     "a gallery name has letters, digits, '_' and '.' only, starts and ends with a letter or digit, and no dash "
@@ -40,6 +42,53 @@ class AllowedNamespaces(ApiModel):
     ] = ()
 
 
+class GalleryIdentity(ApiModel):
+    """Managed identity of a gallery.
+
+    Attributes:
+        type: `None` takes every identity away.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.type.contains('UserAssigned') == has(self.userAssignedIdentities)",
+            "userAssignedIdentities goes with a type that has UserAssigned in it: set both or neither",
+            ".userAssignedIdentities",
+        ),
+    )
+
+    type: Literal["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned", "None"]
+    user_assigned_identities: (
+        Annotated[
+            tuple[
+                Annotated[
+                    str, arm_id("Microsoft.ManagedIdentity/userAssignedIdentities", "a user-assigned managed identity")
+                ],
+                ...,
+            ],
+            Field(
+                min_length=1,
+                max_length=16,
+                description="ARM ids of user-assigned identities.",
+                json_schema_extra={"x-kubernetes-list-type": "set"},
+            ),
+        ]
+        | None
+    ) = None
+
+
+class GalleryIdentityStatus(ApiModel):
+    """Identity that Azure gave to a gallery.
+
+    Attributes:
+        principal_id: Object id of the system-assigned identity.
+        tenant_id: Its tenant.
+    """
+
+    principal_id: str | None = None
+    tenant_id: str | None = None
+
+
 class GallerySpec(ApiModel):
     """Desired state of a gallery.
 
@@ -52,6 +101,19 @@ class GallerySpec(ApiModel):
         immutable("subscriptionId", "gallery resources cannot be moved between subscriptions"),
         immutable("resourceGroup", "gallery resources cannot be moved between resource groups"),
         immutable("location", "a gallery cannot be moved to another region; replicate its versions instead"),
+        Rule(
+            "has(self.sharingProfile) || !has(oldSelf.sharingProfile) || oldSelf.sharingProfile.permissions == 'Private'",
+            "sharingProfile cannot be removed from a shared gallery, it would stay shared: set permissions to Private, "
+            "which ends the sharing, and remove it after that",
+            ".sharingProfile",
+        ),
+        Rule(
+            "has(oldSelf.sharingProfile) || !has(self.sharingProfile) || self.sharingProfile.permissions != 'Groups' || "
+            "self.adoptionPolicy == 'Adopt'",
+            "permissions cannot become Groups: Azure allows it only when a gallery is created. Make a new Gallery with "
+            "permissions Groups, or share this one by roleAssignments",
+            ".sharingProfile.permissions",
+        ),
     )
 
     gallery_name: (
@@ -83,6 +145,15 @@ class GallerySpec(ApiModel):
         | None
     ) = None
     allowed_namespaces: AllowedNamespaces | None = None
+    identity: Annotated[GalleryIdentity, Field(description="Managed identity; absent: left as it is.")] | None = None
+    sharing_profile: (
+        Annotated[
+            SharingProfile,
+            Field(description="How the gallery is shared beyond Azure RBAC; absent: left as it is, Private at first."),
+        ]
+        | None
+    ) = None
+    role_assignments: RoleAssignments = ()
     tags: Tags = {}
     adoption_policy: AdoptionPolicy = "Refuse"
     deletion_policy: DeletionPolicy = "Delete"
@@ -94,10 +165,16 @@ class GalleryStatus(Status):
     Attributes:
         unique_name: Azure's `identifier.uniqueName`.
         location: Home region, as Azure has it.
+        identity: Managed identity.
+        sharing: With whom the gallery is shared.
+        role_assignments: What became of the role assignments.
     """
 
     unique_name: str | None = None
     location: str | None = None
+    identity: GalleryIdentityStatus | None = None
+    sharing: SharingStatus | None = None
+    role_assignments: tuple[RoleAssignmentStatus, ...] = ()
 
 
 class Gallery(Resource):
@@ -110,7 +187,8 @@ class Gallery(Resource):
     columns: ClassVar[tuple[Column, ...]] = (
         Column("Location", ".spec.location"),
         Column("Resource Group", ".spec.resourceGroup", priority=1),
-        Column("State", ".status.provisioningState"),
+        Column("Sharing", ".status.sharing.summary"),
+        Column("State", ".status.provisioningState", priority=1),
         READY_COLUMN,
         MESSAGE_COLUMN,
         AGE_COLUMN,
