@@ -15,6 +15,7 @@ from gallery_operator.api.meta import (
     ObjectName,
     Resource,
     Rule,
+    Spec,
     Status,
     Tags,
     Time,
@@ -125,7 +126,7 @@ class PurchasePlan(ApiModel):
     product: Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class DefinitionSpec(ApiModel):
+class DefinitionSpec(Spec):
     """Desired state of an image definition.
 
     Attributes:

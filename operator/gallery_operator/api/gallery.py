@@ -17,6 +17,7 @@ from gallery_operator.api.meta import (
     Resource,
     ResourceGroupName,
     Rule,
+    Spec,
     Status,
     SubscriptionId,
     Tags,
@@ -89,7 +90,7 @@ class GalleryIdentityStatus(ApiModel):
     tenant_id: str | None = None
 
 
-class GallerySpec(ApiModel):
+class GallerySpec(Spec):
     """Desired state of a gallery.
 
     Attributes:

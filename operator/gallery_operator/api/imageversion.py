@@ -14,6 +14,7 @@ from gallery_operator.api.meta import (
     LocalRef,
     Resource,
     Rule,
+    Spec,
     Status,
     Tags,
     Time,
@@ -27,7 +28,7 @@ _VERSION = r"^[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}$"
 _NEW = "Azure does not allow it; make a new version"
 
 
-class ImageVersionSpec(ApiModel):
+class ImageVersionSpec(Spec):
     """Desired state of an image version.
 
     Attributes:

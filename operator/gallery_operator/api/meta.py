@@ -156,6 +156,13 @@ DeletionPolicy = Annotated[
         description="What happens in Azure when this object is deleted: Delete removes what it made, Retain leaves it."
     ),
 ]
+ManagementPolicy = Annotated[
+    Literal["Manage", "Observe"],
+    Field(
+        description="Manage: Azure is brought to what this object says. Observe: Azure is only read; status tells what "
+        "is there and how it differs, and deleting this object leaves everything in Azure."
+    ),
+]
 AdoptionPolicy = Annotated[
     Literal["Refuse", "Adopt"],
     Field(
@@ -241,6 +248,26 @@ class Condition(ApiModel):
     observed_generation: Annotated[int, Field(ge=0)] | None = None
 
 
+class Difference(ApiModel):
+    """A field in which Azure differs from the spec.
+
+    Attributes:
+        field: Path of the field, in ARM's words.
+        found: What Azure has; absent when it has nothing there.
+        wanted: What the spec asks for; absent when the spec does not have it.
+    """
+
+    field: Annotated[str, Field(max_length=512)]
+    found: str | None = None
+    wanted: str | None = None
+
+
+class Spec(ApiModel):
+    """What the specs of all kinds have."""
+
+    management_policy: ManagementPolicy = "Manage"
+
+
 class Status(ApiModel):
     """What every kind reports.
 
@@ -249,6 +276,8 @@ class Status(ApiModel):
         conditions: One per type.
         resource_id: ARM id of the resource in Azure.
         provisioning_state: ARM ``provisioningState``.
+        differences: How Azure differs from the spec, where the operator does not (or not yet) act on it: what is only
+            observed, and what exists already and is not to be adopted.
     """
 
     observed_generation: int | None = None
@@ -261,6 +290,7 @@ class Status(ApiModel):
     ] = ()
     resource_id: str | None = None
     provisioning_state: str | None = None
+    differences: Annotated[tuple[Difference, ...], Field(max_length=64)] = ()
 
 
 class OwnerReference(ApiModel):
@@ -308,7 +338,7 @@ class Resource(ApiModel):
     root_rules: ClassVar[tuple[Rule, ...]] = ()
 
     metadata: Metadata
-    spec: ApiModel
+    spec: Spec
     status: Status
 
     @property

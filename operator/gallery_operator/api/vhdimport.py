@@ -16,6 +16,7 @@ from gallery_operator.api.meta import (
     Resource,
     ResourceGroupName,
     Rule,
+    Spec,
     Status,
     SubscriptionId,
     Tags,
@@ -282,7 +283,7 @@ class JobOptions(ApiModel):
     retries: Annotated[int, Field(ge=0, le=20, description="How often a failed pod is started anew.")] = 3
 
 
-class VhdImportSpec(ApiModel):
+class VhdImportSpec(Spec):
     """Desired state of an import."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -292,6 +293,11 @@ class VhdImportSpec(ApiModel):
             "without a destination the disk goes to a staging disk beside the gallery: name the definition in definitionRef, "
             "or set destination",
         ),
+        Rule(
+            "self.managementPolicy != 'Observe' || has(self.destination)",
+            "with managementPolicy Observe say in destination which disk to observe",
+        ),
+        immutable("managementPolicy", "make a new VhdImport"),
         immutable("source", "make a new VhdImport for another disk"),
         immutable("definitionRef", "make a new VhdImport"),
         immutable("profile", "make a new VhdImport"),

@@ -35,9 +35,11 @@ def target_of(kind: str, body: Mapping[str, Any]) -> str | None:
     """Return what an object makes in Azure, in a form that is equal for two objects with one target.
 
     Returns:
-        A text to compare, or None when the object's target cannot collide.
+        A text to compare, or None when the object's target cannot collide (it has none of its own, or only observes).
     """
     spec = body.get("spec") or {}
+    if spec.get("managementPolicy") == "Observe":
+        return None
     meta = body.get("metadata") or {}
     name, namespace = meta.get("name", ""), meta.get("namespace", "")
     parts: tuple[str, ...] | None = None

@@ -1,10 +1,11 @@
 """Steps that all kinds share: rivals, adoption, dependents, elapsed time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from gallery_operator.api import Resource
+from gallery_operator.api.meta import Difference
 from gallery_operator.azure.errors import ErrorKind
 from gallery_operator.azure.gateway import Arm
 from gallery_operator.planning.backoff import poll_delay
@@ -16,6 +17,7 @@ from gallery_operator.runtime.workqueue import Key
 
 BUSY_STATES = frozenset({"Creating", "Updating", "Deleting", "Migrating"})
 _DEPENDENTS_SECONDS = 15.0
+_NAMED_FIELDS = 5
 
 
 def key_of(resource: Resource) -> Key:
@@ -51,7 +53,13 @@ def _age(created: datetime | None, uid: str) -> tuple[float, str]:
 
 
 def refuse_foreign(
-    ctx: Context, resource: Resource, tags: Mapping[str, str] | None, what: str, *, adoption: str | None
+    ctx: Context,
+    resource: Resource,
+    tags: Mapping[str, str] | None,
+    what: str,
+    *,
+    adoption: str | None,
+    differences: Sequence[Difference] = (),
 ) -> None:
     """Leave alone what is not ours.
 
@@ -61,6 +69,7 @@ def refuse_foreign(
         tags: Tags of what exists in Azure.
         what: What exists, for the message.
         adoption: ``spec.adoptionPolicy``, or None for a kind that cannot adopt.
+        differences: How it differs from the spec: what an adoption would change.
 
     Raises:
         Halt: It belongs to another object, or to nobody and is not to be adopted.
@@ -74,12 +83,26 @@ def refuse_foreign(
             )
         )
     if whose is Ownership.NOBODYS and adoption != "Adopt":
-        how = (
-            "set spec.adoptionPolicy to Adopt to take it over, or choose another name in Azure."
-            if adoption is not None
-            else "choose another name, or delete it in Azure."
+        raise Halt(
+            Stalled(
+                "AlreadyExists",
+                f"{what} exists already and was not made by this operator: {_how_to_adopt(adoption, differences)}",
+            ),
+            differences=[each.to_wire() for each in differences] or None,
         )
-        raise Halt(Stalled("AlreadyExists", f"{what} exists already and was not made by this operator: {how}"))
+
+
+def _how_to_adopt(adoption: str | None, differences: Sequence[Difference]) -> str:
+    if adoption is None:
+        return "choose another name, or delete it in Azure."
+    change = f"that changes {field_names(differences)}, see status.differences" if differences else "it is as wanted"
+    return f"set spec.adoptionPolicy to Adopt to take it over ({change}), or choose another name in Azure."
+
+
+def field_names(differences: Sequence[Difference]) -> str:
+    """Return the names of the first differing fields, for a sentence."""
+    rest = len(differences) - _NAMED_FIELDS
+    return ", ".join(each.field for each in differences[:_NAMED_FIELDS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def is_ours(ctx: Context, resource: Resource, tags: Mapping[str, str] | None) -> bool:

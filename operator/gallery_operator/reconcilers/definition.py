@@ -6,8 +6,10 @@ from gallery_operator import metrics
 from gallery_operator.api import GalleryImageDefinition
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.planning import definition as plan
+from gallery_operator.planning.compare import differences
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.ownership import owner_tags
+from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
     is_ours,
@@ -20,7 +22,7 @@ from gallery_operator.reconcilers.common import (
 )
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
-from gallery_operator.reconcilers.scope import gallery_of_definition
+from gallery_operator.reconcilers.scope import GalleryScope, gallery_of_definition
 
 
 async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
@@ -39,7 +41,14 @@ async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
         created = await gallery.arm.put(resource_id, plan.body(definition, gallery.location, owner, None))
         return _underway(ctx, definition, resource_id, created, "Creating the image definition.")
     what = f"Image definition {resource_id}"
-    refuse_foreign(ctx, definition, existing.get("tags"), what, adoption=definition.spec.adoption_policy)
+    refuse_foreign(
+        ctx,
+        definition,
+        existing.get("tags"),
+        what,
+        adoption=definition.spec.adoption_policy,
+        differences=differences(plan.body(definition, gallery.location, {}, existing), existing),
+    )
     state = properties(existing).get("provisioningState")
     if state in BUSY_STATES:
         return _underway(ctx, definition, resource_id, existing, f"The image definition is {str(state).lower()}.")
@@ -61,11 +70,26 @@ async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
         metrics.DRIFT_CORRECTIONS.labels(kind="GalleryImageDefinition").inc()
         updated = await gallery.arm.put(resource_id, plan.body(definition, gallery.location, owner, existing))
         return _underway(ctx, definition, resource_id, updated, f"Updating {', '.join(corrections)}.")
-    versions = await gallery.arm.list(f"{resource_id}/versions")
-    fields = _fields(resource_id, existing)
-    fields["versions"] = len(versions)
-    fields["latestVersion"] = plan.latest(versions)
+    fields = {**_fields(resource_id, existing), **await _versions(gallery, resource_id)}
     return Report(Done("The image definition is as desired."), fields)
+
+
+async def observe(ctx: Context, definition: GalleryImageDefinition) -> Report:
+    """Read an image definition and say how it differs.
+
+    Raises:
+        Halt: It does not exist, or cannot be looked up.
+        AzureError: A request to Azure failed.
+    """
+    gallery = await gallery_of_definition(ctx, definition, need_ready=False)
+    resource_id = str(ResourceId.parse(gallery.resource_id).child("images", definition.definition_name))
+    what = f"Image definition {resource_id}"
+    existing = await gallery.arm.get(resource_id)
+    if existing is None:
+        raise observation.absent(what)
+    wanted = plan.body(definition, gallery.location, {}, existing)
+    fields = {**_fields(resource_id, existing), **await _versions(gallery, resource_id)}
+    return observation.report(what, existing, differences(wanted, existing), fields)
 
 
 async def finalize(ctx: Context, definition: GalleryImageDefinition) -> Report:
@@ -93,6 +117,11 @@ def _underway(
     ctx: Context, definition: GalleryImageDefinition, resource_id: str, body: dict[str, Any], message: str
 ) -> Report:
     return Report(Waiting("Progressing", message, polling(ctx, definition)), _fields(resource_id, body))
+
+
+async def _versions(gallery: GalleryScope, resource_id: str) -> dict[str, Any]:
+    versions = await gallery.arm.list(f"{resource_id}/versions")
+    return {"versions": len(versions), "latestVersion": plan.latest(versions)}
 
 
 def _fields(resource_id: str, existing: dict[str, Any]) -> dict[str, Any]:

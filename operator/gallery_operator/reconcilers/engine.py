@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 
 RECONCILE_TIMEOUT_SECONDS = 120.0
 
+# Told only by a step that leaves them as they are.
+_NO_DIFFERENCES: Mapping[str, Any] = {"differences": None}
+
 Step = Callable[[Context, Any], Awaitable[Report]]
 
 
@@ -40,13 +43,14 @@ class KindHandler:
     model: type[Resource]
     reconcile: Step
     finalize: Step
+    observe: Step
 
 
 HANDLERS: Mapping[str, KindHandler] = {
-    "Gallery": KindHandler(KINDS[0], gallery.reconcile, gallery.finalize),
-    "GalleryImageDefinition": KindHandler(KINDS[1], definition.reconcile, definition.finalize),
-    "VhdImport": KindHandler(KINDS[2], vhdimport.reconcile, vhdimport.finalize),
-    "ImageVersion": KindHandler(KINDS[3], imageversion.reconcile, imageversion.finalize),
+    "Gallery": KindHandler(KINDS[0], gallery.reconcile, gallery.finalize, gallery.observe),
+    "GalleryImageDefinition": KindHandler(KINDS[1], definition.reconcile, definition.finalize, definition.observe),
+    "VhdImport": KindHandler(KINDS[2], vhdimport.reconcile, vhdimport.finalize, vhdimport.observe),
+    "ImageVersion": KindHandler(KINDS[3], imageversion.reconcile, imageversion.finalize, imageversion.observe),
 }
 
 
@@ -100,7 +104,13 @@ class Engine:
         holds = FINALIZER in (body["metadata"].get("finalizers") or [])
         if deleting and not holds:
             return "gone"
-        if not deleting and not holds:
+        if _only_observes(body):
+            if holds:  # it was managed before; nothing in Azure depends on it any more
+                body = await self._let_go(key, body)
+            if deleting:
+                self._gone(key)
+                return "deleted"
+        elif not deleting and not holds:
             body = await self._add_finalizer(key, body)
         report, resource = await self._run(handler, body, deleting)
         if deleting and isinstance(report.outcome, Done):
@@ -120,12 +130,13 @@ class Engine:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             return Report(Stalled("InvalidObject", f"{where}: {first['msg']}. Correct the object.")), None
-        step = handler.finalize if deleting else handler.reconcile
+        step = handler.finalize if deleting else handler.observe if _only_observes(body) else handler.reconcile
         try:
             async with asyncio.timeout(RECONCILE_TIMEOUT_SECONDS):
-                return await step(self._ctx, resource), resource
+                done = await step(self._ctx, resource)
+                return Report(done.outcome, {**_NO_DIFFERENCES, **done.status}, done.events), resource
         except Halt as halt:
-            return Report(halt.outcome, halt.status), resource
+            return Report(halt.outcome, {**_NO_DIFFERENCES, **halt.status}), resource
         except AzureError as error:
             _log.info("%s: %s (request id %s)", resource.key, error, error.request_id)
             return Report(from_azure(error)), resource
@@ -211,12 +222,15 @@ class Engine:
             key.kind, key.namespace, key.name, [*_unchanged(body), _set_finalizers(finalizers)]
         )
 
-    async def _remove_finalizer(self, key: Key, body: dict[str, Any]) -> None:
+    async def _let_go(self, key: Key, body: dict[str, Any]) -> dict[str, Any]:
         finalizers = [each for each in body["metadata"].get("finalizers") or [] if each != FINALIZER]
+        return await self._ctx.kube.json_patch(
+            key.kind, key.namespace, key.name, [*_unchanged(body), _set_finalizers(finalizers)]
+        )
+
+    async def _remove_finalizer(self, key: Key, body: dict[str, Any]) -> None:
         try:
-            await self._ctx.kube.json_patch(
-                key.kind, key.namespace, key.name, [*_unchanged(body), _set_finalizers(finalizers)]
-            )
+            await self._let_go(key, body)
         except KubeError as error:
             if error.reason is not KubeReason.NOT_FOUND:
                 raise
@@ -246,6 +260,10 @@ def _status_operations(
         else:
             operations.append({"op": "add", "path": f"/status/{name}", "value": new[name]})
     return operations
+
+
+def _only_observes(body: Mapping[str, Any]) -> bool:
+    return bool((body.get("spec") or {}).get("managementPolicy") == "Observe")
 
 
 def _unchanged(body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,8 +5,10 @@ from typing import Any
 from gallery_operator import metrics
 from gallery_operator.api import Gallery
 from gallery_operator.planning import gallery as plan
+from gallery_operator.planning.compare import differences
 from gallery_operator.planning.outcome import Done, Report, Waiting
 from gallery_operator.planning.ownership import owner_tags
+from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
     is_ours,
@@ -37,7 +39,12 @@ async def reconcile(ctx: Context, gallery: Gallery) -> Report:
         created = await scope.arm.put(scope.resource_id, plan.body(gallery, owner, None))
         return _underway(ctx, gallery, scope, created, "Creating the gallery.")
     refuse_foreign(
-        ctx, gallery, existing.get("tags"), f"Gallery {scope.resource_id}", adoption=gallery.spec.adoption_policy
+        ctx,
+        gallery,
+        existing.get("tags"),
+        f"Gallery {scope.resource_id}",
+        adoption=gallery.spec.adoption_policy,
+        differences=differences(plan.body(gallery, {}, existing), existing),
     )
     state = properties(existing).get("provisioningState")
     if state in BUSY_STATES:
@@ -51,6 +58,22 @@ async def reconcile(ctx: Context, gallery: Gallery) -> Report:
         updated = await scope.arm.put(scope.resource_id, plan.body(gallery, owner, existing))
         return _underway(ctx, gallery, scope, updated, f"Updating {', '.join(differs)}.")
     return Report(Done("The gallery is as desired."), _fields(scope, existing))
+
+
+async def observe(ctx: Context, gallery: Gallery) -> Report:
+    """Read a gallery and say how it differs.
+
+    Raises:
+        Halt: It does not exist, or cannot be looked up.
+        AzureError: A request to Azure failed.
+    """
+    scope = await gallery_of_object(ctx, gallery)
+    what = f"Gallery {scope.resource_id}"
+    existing = await scope.arm.get(scope.resource_id)
+    if existing is None:
+        raise observation.absent(what)
+    wanted = plan.body(gallery, {}, existing)
+    return observation.report(what, existing, differences(wanted, existing), _fields(scope, existing))
 
 
 async def finalize(ctx: Context, gallery: Gallery) -> Report:

@@ -12,10 +12,12 @@ from gallery_operator.api.version_source import DataDiskSource, OsDiskSource
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.planning import replication
 from gallery_operator.planning import version as plan
+from gallery_operator.planning.compare import differences
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.ownership import owner_tags
 from gallery_operator.planning.regions import normal
 from gallery_operator.planning.status import timestamp
+from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
     is_ours,
@@ -73,7 +75,14 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
     if existing is None:
         return await _create(ctx, version, scope, resource_id, owner)
     adoption = version.spec.adoption_policy
-    refuse_foreign(ctx, version, existing.get("tags"), f"Image version {resource_id}", adoption=adoption)
+    refuse_foreign(
+        ctx,
+        version,
+        existing.get("tags"),
+        f"Image version {resource_id}",
+        adoption=adoption,
+        differences=differences(plan.update_body(version, existing, version.spec.target_regions, {}), existing),
+    )
     statuses = replication.region_statuses(version, existing)
     seen = _Observed(version, scope, resource_id, existing, statuses, owner)
     if seen.state in BUSY_STATES:
@@ -92,6 +101,27 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
     if differs:
         return await _update(ctx, seen, differs)
     return _settled(ctx, seen)
+
+
+async def observe(ctx: Context, version: ImageVersion) -> Report:
+    """Read an image version and say how it differs.
+
+    Raises:
+        Halt: It does not exist, or cannot be looked up.
+        AzureError: A request to Azure failed.
+    """
+    scope = await definition_of(ctx, version.metadata.namespace, version.spec.definition_ref.name, need_ready=False)
+    if scope is None:  # only while deleting
+        raise AssertionError("definition_of returns None only for an object that is being deleted")
+    resource_id = str(ResourceId.parse(scope.resource_id).child("versions", version.spec.version))
+    what = f"Image version {resource_id}"
+    existing = await scope.gallery.arm.get(resource_id, expand=_EXPAND)
+    if existing is None:
+        raise observation.absent(what)
+    statuses = replication.region_statuses(version, existing)
+    wanted = plan.update_body(version, existing, version.spec.target_regions, {})
+    seen = _Observed(version, scope, resource_id, existing, statuses, {})
+    return observation.report(what, existing, differences(wanted, existing), _fields(seen))
 
 
 async def finalize(ctx: Context, version: ImageVersion) -> Report:

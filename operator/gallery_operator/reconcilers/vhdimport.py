@@ -11,6 +11,7 @@ from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.progress import human, prerequisites_fields
 from gallery_operator.prerequisites.catalogue import remedy_of
 from gallery_operator.reconcilers import import_jobs, import_targets
+from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import key_of, polling, refuse_rivals, wait_for_dependents
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
@@ -36,6 +37,22 @@ async def reconcile(ctx: Context, vhd_import: VhdImport) -> Report:
     if vhd_import.status.prepared != prepare.fingerprint:
         return await _prepare(ctx, vhd_import, prepare)
     return await _upload(ctx, vhd_import, scope)
+
+
+async def observe(ctx: Context, vhd_import: VhdImport) -> Report:
+    """See whether the disk is where the destination says; no Job runs.
+
+    Raises:
+        Halt: It is not there, or cannot be looked up.
+        AzureError: A request to Azure failed.
+    """
+    scope = await import_scope(ctx, vhd_import)
+    target = await import_targets.located(vhd_import, scope)
+    if not await import_targets.exists(ctx, scope, target):
+        raise observation.absent(f"The disk {target.blob_url or target.resource_id}")
+    return Report(
+        Done("Observed; the disk is in Azure.", "Observed"), {"target": target.to_wire(), "phase": "Succeeded"}
+    )
 
 
 async def finalize(ctx: Context, vhd_import: VhdImport) -> Report:

@@ -122,6 +122,18 @@ def vhd_import_cases() -> list[Case]:
             ]
         ),
         case(
+            "observed without a destination",
+            {"spec.managementPolicy": "Observe", "spec.destination": ABSENT},
+            "with managementPolicy Observe say in destination which disk to observe",
+        ),
+        case("observed", {"spec.managementPolicy": "Observe", "spec.destination": {"managedDisk": disk}}),
+        case(
+            "managementPolicy changed",
+            {"spec.destination": {"managedDisk": disk}},
+            "managementPolicy cannot be changed: ",
+            update={"spec.managementPolicy": "Observe"},
+        ),
+        case(
             "profile changed",
             {"spec.definitionRef": ABSENT, "spec.destination.managedDisk": disk, "spec.profile.architecture": "x64"},
             "profile cannot be changed: ",

@@ -141,7 +141,7 @@ def stand(monkeypatch: pytest.MonkeyPatch, kube: Kube, outcome: Outcome | Except
             raise outcome
         return Report(outcome, {"resourceId": "x"})
 
-    monkeypatch.setattr(module, "HANDLERS", {"Gallery": KindHandler(Gallery, step, step)})
+    monkeypatch.setattr(module, "HANDLERS", {"Gallery": KindHandler(Gallery, step, step, step)})
     queue = WorkQueue(Backoff(jitter=0.0))
     ctx = Ctx(kube, Hints(), lambda: datetime(2026, 1, 1, tzinfo=UTC))
     return Engine(ctx, queue, EventRecorder(kube, "me"), 600.0), queue  # type: ignore[arg-type]
