@@ -234,7 +234,7 @@ async def test_a_passing_failure_does_not_make_what_was_ready_unready(monkeypatc
             raise outcomes[-1]
         return Report(outcomes[-1])
 
-    monkeypatch.setattr(module, "HANDLERS", {"Gallery": KindHandler(Gallery, step, step)})
+    monkeypatch.setattr(module, "HANDLERS", {"Gallery": KindHandler(Gallery, step, step, step)})
     ctx = Ctx(kube, Hints(), lambda: now)
     engine = Engine(ctx, WorkQueue(Backoff(jitter=0.0)), EventRecorder(kube, "me"), 600.0)  # type: ignore[arg-type]
 
