@@ -153,14 +153,18 @@ def _image_based(layout: Layout, open_volume: Open) -> Mounted | None:
     named = {each.partition.name: each for each in layout.volumes if each.partition is not None}
     if "USR-A" not in named or "ROOT" not in named:
         return None
+    notes: list[str] = list(layout.notes)
+    mounts: dict[str, FileSystem | ReadError] = {}
     try:
-        root, usr = open_volume(named["ROOT"]), open_volume(named["USR-A"])
-        if not {"bin", "lib", "share"} <= set(usr.root().names()):
-            return None
+        root = open_volume(named["ROOT"])
+        usr = _usr(named, open_volume)
     except ReadError:
         return None
-    mounts: dict[str, FileSystem | ReadError] = {"/usr": usr}
-    notes: list[str] = list(layout.notes)
+    if usr is None:
+        return None
+    mounts["/usr"] = usr
+    if isinstance(usr, ReadError):
+        notes.append(f"/usr: {usr}")
     for name, point in _FLATCAR.items():
         if name in named:
             try:
@@ -169,3 +173,30 @@ def _image_based(layout: Layout, open_volume: Open) -> Mounted | None:
                 mounts[point] = error
                 notes.append(f"{point}: {error}")
     return Mounted(Tree(root, mounts), named["ROOT"], root, tuple(notes))
+
+
+def _usr(named: dict[str, Volume], open_volume: Open) -> FileSystem | ReadError | None:
+    """What is /usr: the partition that GRUB's ``gptprio.next`` starts, read or not; without one, any that has a tree.
+
+    It takes the highest priority (bits 48 to 51) among those that were started with success (bit 56) or may still
+    be tried (bits 52 to 55): grub-core/commands/gptprio.c of coreos/grub, which Flatcar uses.
+    """
+    both = [named[each] for each in ("USR-A", "USR-B") if each in named]
+    active = max(both, key=_priority)
+    if _priority(active):
+        try:
+            return open_volume(active)
+        except ReadError as error:
+            return error
+    for each in both:
+        with suppress(ReadError):
+            usr = open_volume(each)
+            if {"bin", "lib", "share"} <= set(usr.root().names()):
+                return usr
+    return None
+
+
+def _priority(volume: Volume) -> int:
+    attributes = volume.partition.attributes if volume.partition is not None else 0
+    priority, tries, successful = attributes >> 48 & 15, attributes >> 52 & 15, attributes >> 56 & 1
+    return priority if tries or successful else 0

@@ -72,6 +72,10 @@ class Tree:
         """Metadata; raises ``NotFoundError``."""
         return self._find(path, follow=follow)[0].stat
 
+    def node(self, path: str) -> Node:
+        """What a path leads to, as its reader has it; raises ``NotFoundError``."""
+        return self._find(path)[0]
+
     def readlink(self, path: str) -> str:
         """Target of a link as written; raises ``NotFoundError``."""
         return self._find(path, follow=False)[0].link()
@@ -79,6 +83,23 @@ class Tree:
     def real(self, path: str) -> str:
         """Path without links; raises ``NotFoundError``."""
         return self._find(path)[1]
+
+    def file_system(self, path: str) -> tuple[FileSystem, str]:
+        """The file system that holds a path, existing or not, and where that is mounted (``/`` for the root).
+
+        Raises:
+            UnreadableError: That file system could not be read.
+        """
+        # Two slashes at the beginning would stay two.
+        folder = posixpath.normpath("/" + path.lstrip("/"))
+        while folder != "/":
+            mounted = self._mounts.get(folder)
+            if isinstance(mounted, ReadError):
+                raise UnreadableError(f"{folder}: {mounted}") from mounted
+            if mounted is not None:
+                return mounted, folder
+            folder = posixpath.dirname(folder)
+        return self._root, "/"
 
     def pread(self, path: str, length: int, offset: int = 0) -> bytes:
         """A piece of a file."""

@@ -168,3 +168,10 @@ creation_time = 1
         file.seek(mda_start)
         file.write(struct.pack("<I", _crc(body)) + body + text)
     copy_sparse(image, target, MIB)
+
+
+def empty(path: Path, size: int) -> Path:
+    """A sparse file of zeros."""
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path

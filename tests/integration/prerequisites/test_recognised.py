@@ -1,19 +1,13 @@
-"""What is not read is called by its name: made by its own tools where they are installed. Flatcar's layout is found."""
+"""What is not read is called by its name: made by its own tools where they are installed."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
-from tests.integration.prerequisites.filesystems import MIB, copy_sparse, disk_with, make_file_system, need, run
+from tests.integration.prerequisites.filesystems import MIB, copy_sparse, disk_with, empty, make_file_system, need, run
 from tests.integration.prerequisites.test_filesystems import guest_on
 
 from gallery_operator.prerequisites.readers.base import UnreadableError
-
-
-def empty(path: Path, size: int) -> Path:
-    with path.open("wb") as file:
-        file.truncate(size)
-    return path
 
 
 def make_luks(image: Path) -> None:
@@ -88,43 +82,6 @@ def test_a_member_of_an_md_array_is_named(version: str, tmp_path: Path) -> None:
         assert guest.layout.volumes[0].probe.type == "mdraid"
         with pytest.raises(UnreadableError, match="mdraid is recognised, but not read"):
             guest.tree.exists("/etc")
-
-
-FLATCAR = (
-    "label: gpt\n"
-    "start=1MiB, size=64MiB, type=U, name=EFI-SYSTEM\n"
-    "start=66MiB, size=2MiB, name=BIOS-BOOT\n"
-    "start=70MiB, size={usr}MiB, type=5DFBF5F4-2848-4BAC-AA5E-0D9A20B745A6, name=USR-A\n"
-    "start=400MiB, size=32MiB, name=USR-B\n"
-    "start=440MiB, size=128MiB, name=OEM\n"
-    "start=570MiB, size=64MiB, type=3884DD41-8582-4404-B9A8-E9B84F2DF50E, name=ROOT\n"
-)
-
-
-@pytest.mark.parametrize("kind", ["btrfs", "ext4"])
-def test_tree_laid_out_as_flatcar_documents_it(kind: str, tmp_path: Path) -> None:
-    """An empty root, /usr on USR-A, the ESP on /boot, the OEM partition (flatcar/scripts disk_layout.json)."""
-    usr, esp, oem, root = (tmp_path / name for name in ("usr", "esp", "oem", "root"))
-    for folder in (usr / "lib", usr / "bin", usr / "share", esp / "flatcar", esp / "EFI/boot", oem, root):
-        folder.mkdir(parents=True)
-    (usr / "lib/os-release").write_text('ID=flatcar\nVERSION_ID="4459.2.0"\n')
-    (esp / "flatcar/first_boot").write_text("")
-    (oem / "oem-release").write_text("ID=azure\n")
-    disk = empty(tmp_path / "disk", 640 * MIB)
-    size = 128
-    run("sfdisk", "--quiet", disk, input=FLATCAR.format(usr=size))
-    parts = ((esp, "vfat", 64, 1), (usr, kind, size, 70), (oem, kind, 128, 440), (root, "ext4", 64, 570))
-    for folder, file_system, mebibytes, start in parts:
-        image = tmp_path / f"{folder.name}.img"
-        make_file_system(file_system, folder, image, mebibytes * MIB)
-        copy_sparse(image, disk, start * MIB)
-    with guest_on(disk) as guest:
-        assert guest.mounted.volume.partition is not None
-        assert guest.mounted.volume.partition.name == "ROOT"
-        assert guest.os_release.id == "flatcar"
-        assert guest.tree.text("/oem/oem-release") == "ID=azure\n"
-        assert guest.tree.is_file("/boot/flatcar/first_boot")
-        assert guest.notes == ()
 
 
 @pytest.mark.parametrize("devices", [1, 2])

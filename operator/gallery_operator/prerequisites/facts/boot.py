@@ -1,16 +1,19 @@
 """The default kernel and the command line that it is started with.
 
-Read as a boot loader would: Boot Loader Specification entries where they are used, else grub.cfg, else the
-newest installed kernel without a command line.
+Read as a boot loader would: the default entry of grub.cfg, else Boot Loader Specification entries, else a unified
+kernel image, else the newest installed kernel without a command line.
 """
 
+import fnmatch
 import re
 import shlex
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gallery_operator.prerequisites.facts import uki
+from gallery_operator.prerequisites.facts import grub_config, loader_paths, uki
+from gallery_operator.prerequisites.facts.grub_config import BootEntry
 from gallery_operator.prerequisites.readers.base import NotFoundError, UnreadableError
 from gallery_operator.prerequisites.tree import Tree
 
@@ -23,9 +26,8 @@ _GRUB_CONFIGS: Final = (
     "/efi/EFI/*/grub.cfg",
 )
 _BLS_FOLDERS: Final = ("/boot/loader/entries", "/boot/efi/loader/entries", "/efi/loader/entries")
+_LOADER_CONFIGS: Final = ("/boot/loader/loader.conf", "/boot/efi/loader/loader.conf", "/efi/loader/loader.conf")
 _GRUBENVS: Final = ("/boot/grub2/grubenv", "/boot/grub/grubenv", "/boot/efi/EFI/*/grubenv")
-_LINUX: Final = re.compile(r"\s*(?:linux|linux16|linuxefi)\s+(\S+)\s*(.*)$")
-_INITRD: Final = re.compile(r"\s*(?:initrd|initrd16|initrdefi)\s+(.+)$")
 _VARIABLE: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 _KERNEL_NAMES: Final = ("vmlinuz-", "vmlinux-", "kernel-", "Image-", "bzImage-")
 
@@ -70,38 +72,23 @@ class Boot:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class BootEntry:
-    """An entry of a boot loader's configuration.
-
-    Attributes:
-        kernel: Path as the boot loader sees it.
-        initrds: Paths of its initramfs files.
-        options: Command line, variables not replaced.
-        source: ``file:line``.
-    """
-
-    kernel: str
-    initrds: tuple[str, ...]
-    options: str
-    source: str
-
-
 def read_boot(tree: Tree) -> Boot:
     """Find the default kernel.
 
     Raises:
-        NotFoundError: There is no kernel.
+        NotFoundError: There is no kernel, or the boot loader does not find the one that it is to start.
         UnreadableError: Something on the way could not be read.
     """
-    entry = _grub_entry(tree) or _bls_entry(tree)
+    environment = grub_environment(tree)
+    configs = list(_grub_configs(tree))
+    entry = _grub_entry(configs, environment) or _bls_entry(tree, _bls_default(tree, configs, environment))
     if entry is None:
         return _unified(tree) or _newest(tree)
-    kernel = _in_boot(tree, entry.kernel)
-    if kernel is None:
-        raise NotFoundError(f"{entry.source} starts {entry.kernel}, which does not exist")
-    initrds = tuple(_in_boot(tree, each) or each for each in entry.initrds)
-    environment = grub_environment(tree)
+    try:
+        kernel = loader_paths.find(tree, entry.kernel, relative=entry.btrfs_relative)
+    except NotFoundError as error:
+        raise NotFoundError(f"{entry.source} starts {entry.kernel}, {error}") from error
+    initrds = tuple(_initrd(tree, each, relative=entry.btrfs_relative) for each in entry.initrds)
     options = _VARIABLE.sub(lambda match: environment.get(match[1], ""), entry.options).strip()
     if not options and entry.source.endswith(".conf:1") and tree.is_file("/etc/kernel/cmdline"):
         options = " ".join(tree.text("/etc/kernel/cmdline", _MAX_CONFIG).split())
@@ -133,37 +120,25 @@ def version_key(text: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((1, int(each)) if each.isdigit() else (0, each) for each in re.findall(r"\d+|[a-z]+", text))
 
 
-def _grub_entry(tree: Tree) -> BootEntry | None:
+def _grub_configs(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Path and text of every grub.cfg."""
     for pattern in _GRUB_CONFIGS:
         for path in tree.glob(pattern):
-            entry = _from_grub(path, tree.text(path, _MAX_CONFIG)) if tree.is_file(path) else None
-            if entry is not None:
-                return entry
+            if tree.is_file(path):
+                yield path, tree.text(path, _MAX_CONFIG)
+
+
+def _grub_entry(configs: list[tuple[str, str]], environment: Mapping[str, str]) -> BootEntry | None:
+    for path, text in configs:
+        entry = grub_config.default_entry(path, text, environment)
+        if entry is not None:
+            return entry
     return None
 
 
-def _from_grub(path: str, text: str) -> BootEntry | None:
-    """The first ``linux`` line outside comments, with the ``initrd`` line that follows it."""
-    kernel = options = source = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if kernel:
-            match = _INITRD.match(line)
-            if match:
-                return BootEntry(kernel, tuple(match[1].split()), options, source)
-            if line.strip() == "}":
-                break
-            continue
-        if re.match(r"\s*blscfg\b", line):
-            return None
-        match = _LINUX.match(line)
-        if match:
-            kernel, options, source = match[1], match[2], f"{path}:{number}"
-    return BootEntry(kernel, (), options, source) if kernel else None
-
-
-def _bls_entries(tree: Tree) -> dict[str, tuple[BootEntry, str]]:
-    """(entry, version) by identifier."""
-    entries: dict[str, tuple[BootEntry, str]] = {}
+def _bls_entries(tree: Tree) -> dict[str, tuple[BootEntry, dict[str, list[str]]]]:
+    """(entry, fields) by identifier."""
+    entries: dict[str, tuple[BootEntry, dict[str, list[str]]]] = {}
     for folder in _BLS_FOLDERS:
         for name in tree.names(folder)[:_MAX_ENTRIES]:
             if not name.endswith(".conf"):
@@ -178,19 +153,43 @@ def _bls_entries(tree: Tree) -> dict[str, tuple[BootEntry, str]]:
                 " ".join(fields.get("options", [])),
                 f"{folder}/{name}:1",
             )
-            entries[identifier] = (entry, fields.get("version", [identifier])[0])
+            entries[identifier] = (entry, fields)
     return entries
 
 
-def _bls_entry(tree: Tree) -> BootEntry | None:
+def _bls_default(tree: Tree, configs: list[tuple[str, str]], environment: Mapping[str, str]) -> str:
+    """What the boot loader takes as default: GRUB's variable, else systemd-boot's pattern of identifiers."""
+    names = [grub_config.default_name(text, environment) for _, text in configs]
+    found = next((each for each in names if each), "") or environment.get("saved_entry", "")
+    if found or configs:
+        return found
+    for path in _LOADER_CONFIGS:
+        if tree.is_file(path):
+            return _bls_fields(tree.text(path, _MAX_CONFIG)).get("default", [""])[-1]
+    return ""
+
+
+def _bls_entry(tree: Tree, default: str) -> BootEntry | None:
+    """The default entry: by identifier, pattern, title or index among the newest first (blscfg sorts them so)."""
     entries = _bls_entries(tree)
     if not entries:
         return None
-    saved = grub_environment(tree).get("saved_entry", "")
-    if saved in entries:
-        return entries[saved][0]
-    usable = [each for each in entries if "rescue" not in each] or list(entries)
-    return entries[max(usable, key=lambda each: version_key(entries[each][1]))][0]
+
+    def version(each: str) -> tuple[tuple[int, int | str], ...]:
+        return version_key(entries[each][1].get("version", [each])[0])
+
+    newest = sorted(entries, key=version, reverse=True)
+    # A rescue entry is booted by itself only where nothing else is.
+    newest.sort(key=lambda each: "rescue" in each)
+    if default.isdecimal():
+        chosen = newest[int(default) if int(default) < len(newest) else 0]
+    else:
+        pattern = default.removesuffix(".conf")
+        titled = [each for each in newest if default and default in entries[each][1].get("title", [])]
+        matching = [each for each in newest if pattern and fnmatch.fnmatchcase(each, pattern)]
+        # The pattern's brackets may be an identifier's own.
+        chosen = pattern if pattern in entries else next(iter(titled + matching), newest[0])
+    return entries[chosen][0]
 
 
 def _bls_fields(text: str) -> dict[str, list[str]]:
@@ -213,15 +212,12 @@ def grub_environment(tree: Tree) -> dict[str, str]:
     return {}
 
 
-def _in_boot(tree: Tree, path: str) -> str | None:
-    """A path of the boot loader as the guest sees it: /boot may be a file system of its own."""
-    # "(hd0,gpt2)/boot/…", "($root)/…" and subvolume prefixes of Btrfs
-    plain = re.sub(r"^\([^)]*\)", "", path)
-    plain = re.sub(r"^/@[^/]*(?:/\.snapshots/\d+/snapshot)?/", "/", plain)
-    for candidate in (plain, f"/boot{plain}", f"/boot/efi{plain}"):
-        if tree.is_file(candidate):
-            return candidate
-    return None
+def _initrd(tree: Tree, path: str, *, relative: bool) -> str:
+    """Where it is in the guest; as it is written when it is nowhere."""
+    try:
+        return loader_paths.find(tree, path, relative=relative)
+    except NotFoundError:
+        return path
 
 
 def _newest(tree: Tree) -> Boot:

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 
-from gallery_operator.prerequisites.facts.boot import Boot, BootEntry, grub_environment, read_entries
+from gallery_operator.prerequisites.facts.boot import Boot, grub_environment, read_entries
 from gallery_operator.prerequisites.facts.chrony import Chrony, read_chrony
+from gallery_operator.prerequisites.facts.grub_config import BootEntry
 from gallery_operator.prerequisites.facts.grub_defaults import read_grub_defaults
 from gallery_operator.prerequisites.facts.kernel import read_config
 from gallery_operator.prerequisites.facts.network import Interface, read_interfaces

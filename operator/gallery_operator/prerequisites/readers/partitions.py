@@ -36,6 +36,7 @@ class Partition:
         name: GPT name.
         uuid: PARTUUID, lower case.
         active: MBR active flag, or GPT legacy-BIOS-bootable attribute.
+        attributes: GPT attribute bits; 0 in an MBR.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Partition:
     name: str = ""
     uuid: str | None = None
     active: bool = False
+    attributes: int = 0
 
     @property
     def end(self) -> int:
@@ -211,6 +213,7 @@ def _gpt_entries(array: bytes, header: _Header) -> tuple[Partition, ...]:
                 name=raw[56:128].decode("utf-16-le", "replace").split("\0", 1)[0],
                 uuid=str(uuid.UUID(bytes_le=raw[16:32])),
                 active=bool(attributes & 4),
+                attributes=attributes,
             )
         )
     return tuple(partitions)
