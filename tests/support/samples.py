@@ -47,6 +47,7 @@ _FULL: dict[str, list[Json]] = {
             "description": "Images of the platform team",
             "credentialRef": {"name": "azure"},
             "allowedNamespaces": {"names": ["team-a"]},
+            "softDeletePolicy": {"isSoftDeleteEnabled": True, "retentionPeriodInDays": 7, "gracePeriodInDays": 30},
             "identity": {
                 "type": "SystemAssigned, UserAssigned",
                 "userAssignedIdentities": [IDENTITY],
@@ -100,6 +101,14 @@ _FULL: dict[str, list[Json]] = {
             "eula": "https://example.com/eula",
             "privacyStatementUri": "https://example.com/privacy",
             "releaseNoteUri": "https://example.com/notes",
+            "retention": {
+                "mode": "DeleteVersions",
+                "keepVersions": 5,
+                "keepYoungerThan": "30d",
+                "notice": "24h",
+                "unmanagedVersions": "Delete",
+                "deleteObjects": True,
+            },
             "roleAssignments": [
                 {"principalId": PRINCIPAL, "principalType": "User", "role": "Reader", "description": "Auditor"},
                 {"principalId": PRINCIPAL, "principalType": "User", "roleDefinitionId": ROLE},
@@ -203,6 +212,8 @@ _FULL: dict[str, list[Json]] = {
             "readyPolicy": "HomeRegion",
             "tags": {"costCenter": "42"},
             "adoptionPolicy": "Adopt",
+            "bypassSoftDelete": True,
+            "restorePolicy": "Refuse",
             "deletionPolicy": "Retain",
         },
         {

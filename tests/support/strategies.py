@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from gallery_operator.api.definition import DefinitionSpec, Range
 from gallery_operator.api.gallery import GalleryIdentity, GallerySpec
 from gallery_operator.api.imageversion import ImageVersionSpec
+from gallery_operator.api.lifecycle import Retention
 from gallery_operator.api.meta import ApiModel
 from gallery_operator.api.sharing import RoleAssignment, SharingGroups, SharingProfile
 from gallery_operator.api.version_source import BlobSource, VersionSource
@@ -214,6 +215,13 @@ _FITTED |= {
         lambda spec: (
             (spec.architecture == "x64" or spec.hyper_v_generation == "V2")
             and _unique(feature.name for feature in spec.features)
+        ),
+    ),
+    Retention: (
+        {},
+        lambda rule: (
+            (rule.keep_versions is not None or rule.keep_younger_than is not None)
+            and (rule.mode == "DeleteVersions" or not rule.delete_objects)
         ),
     ),
     VhdImportSpec: ({}, lambda spec: spec.destination is not None or spec.definition_ref is not None),

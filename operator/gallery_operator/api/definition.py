@@ -4,6 +4,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from gallery_operator.api.lifecycle import (
+    NextEndOfLife,
+    QuotaUse,
+    RegionLatest,
+    Retention,
+    RetentionStatus,
+    SoftDeletedStatus,
+)
 from gallery_operator.api.meta import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
@@ -201,6 +209,12 @@ class DefinitionSpec(Spec):
     privacy_statement_uri: Annotated[str, Field(max_length=1024)] | None = None
     release_note_uri: Annotated[str, Field(max_length=1024)] | None = None
     role_assignments: RoleAssignments = ()
+    retention: (
+        Annotated[
+            Retention, Field(description="Which versions stay, and what happens to the others; default: all stay.")
+        ]
+        | None
+    ) = None
     tags: Tags = {}
     adoption_policy: AdoptionPolicy = "Refuse"
     deletion_policy: DeletionPolicy = "Delete"
@@ -213,11 +227,28 @@ class DefinitionStatus(Status):
         versions: Number of versions that Azure has under the definition.
         latest_version: What ``latest`` resolves to.
         role_assignments: What became of the role assignments.
+        latest_version: What ``latest`` resolves to, where no region says otherwise.
+        latest_by_region: Regions in which ``latest`` resolves to another version.
+        next_end_of_life: The version whose end of life comes next.
+        soft_deleted: Deleted versions that can be restored.
+        retention: What ``spec.retention`` has found.
+        quota: What is used of the subscription's limits; only for a definition in a gallery that is managed elsewhere.
     """
 
     versions: int | None = None
     latest_version: str | None = None
     role_assignments: tuple[RoleAssignmentStatus, ...] = ()
+    latest_by_region: Annotated[
+        tuple[RegionLatest, ...],
+        Field(
+            max_length=256,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    next_end_of_life: NextEndOfLife | None = None
+    soft_deleted: SoftDeletedStatus | None = None
+    retention: RetentionStatus | None = None
+    quota: Annotated[tuple[QuotaUse, ...], Field(max_length=8)] = ()
 
 
 class GalleryImageDefinition(Resource):

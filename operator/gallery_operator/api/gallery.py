@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from gallery_operator.api.lifecycle import QuotaUse, SoftDeletePolicy
 from gallery_operator.api.meta import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
@@ -155,6 +156,13 @@ class GallerySpec(Spec):
         | None
     ) = None
     role_assignments: RoleAssignments = ()
+    soft_delete_policy: (
+        Annotated[
+            SoftDeletePolicy,
+            Field(description="Whether deleted versions can be restored; left out, it stays as it is in Azure."),
+        ]
+        | None
+    ) = None
     tags: Tags = {}
     adoption_policy: AdoptionPolicy = "Refuse"
     deletion_policy: DeletionPolicy = "Delete"
@@ -169,6 +177,8 @@ class GalleryStatus(Status):
         identity: Managed identity.
         sharing: With whom the gallery is shared.
         role_assignments: What became of the role assignments.
+        soft_delete_policy: Soft delete, as Azure has it.
+        quota: What is used of the subscription's limits in the gallery's region.
     """
 
     unique_name: str | None = None
@@ -176,6 +186,8 @@ class GalleryStatus(Status):
     identity: GalleryIdentityStatus | None = None
     sharing: SharingStatus | None = None
     role_assignments: tuple[RoleAssignmentStatus, ...] = ()
+    soft_delete_policy: SoftDeletePolicy | None = None
+    quota: Annotated[tuple[QuotaUse, ...], Field(max_length=8)] = ()
 
 
 class Gallery(Resource):

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from gallery_operator.api.lifecycle import RetentionDue
 from gallery_operator.api.meta import (
     AGE_COLUMN,
     READY_COLUMN,
@@ -104,6 +105,17 @@ class ImageVersionSpec(Spec):
     tags: Tags = {}
     adoption_policy: AdoptionPolicy = "Refuse"
     deletion_policy: DeletionPolicy = "Delete"
+    bypass_soft_delete: Annotated[
+        bool,
+        Field(description="Deletion is for good, also where the gallery has soft delete: nothing can be restored."),
+    ] = False
+    restore_policy: Annotated[
+        Literal["Restore", "Refuse"],
+        Field(
+            description="What to do when the version is soft-deleted in Azure: `Restore` brings it back as it was (the "
+            "source is not read), if it is ours or `adoptionPolicy` is `Adopt`; `Refuse` leaves it and says so."
+        ),
+    ] = "Restore"
 
 
 class RegionStatus(ApiModel):
@@ -146,6 +158,7 @@ class ImageVersionStatus(Status):
         regions_ready: Regions that are replicated, and all: `2/3`.
         published_date: When Azure made the version.
         policy_violations: Why Azure may refuse to deploy the version.
+        retention: Set while the definition's retention lists this version as due.
     """
 
     regions: Annotated[
@@ -158,6 +171,7 @@ class ImageVersionStatus(Status):
     regions_ready: str | None = None
     published_date: Time | None = None
     policy_violations: Annotated[tuple[PolicyViolation, ...], Field(max_length=64)] = ()
+    retention: RetentionDue | None = None
 
 
 class ImageVersion(Resource):

@@ -12,8 +12,9 @@ from typing import Any
 from azure.core.rest import HttpRequest
 from pydantic import SecretStr
 
-from gallery_operator.azure.arm_requests import ArmRequests, document_of
+from gallery_operator.azure.arm_requests import document_of
 from gallery_operator.azure.errors import AzureError, ErrorKind, is_absence
+from gallery_operator.azure.lists import Lists
 from gallery_operator.azure.resource_ids import CollectionId, InvalidResourceIdError, ResourceId
 from gallery_operator.azure.throttle import OperationClass
 
@@ -59,16 +60,12 @@ _PLAIN = {
 }
 
 
-class Arm:
+class Arm(Lists):
     """Resource Manager as seen by one credential. Made by :meth:`AzureGateway.arm`; cheap, keeps nothing itself.
 
     Every method takes the full id of a resource and raises :class:`AzureError`: INVALID for an id it cannot read,
     THROTTLED before anything is sent when a budget is used up, and otherwise what Azure's answer means.
     """
-
-    def __init__(self, requests: ArmRequests, subscription_id: str) -> None:
-        self._requests = requests
-        self.subscription_id = subscription_id
 
     async def get(
         self, resource_id: str | ResourceId, *, expand: str | None = None, select: str | None = None
@@ -131,6 +128,32 @@ class Arm:
             kind.write,
             f"{kind.label}.put",
             lambda client, polling: getattr(client, kind.group).begin_create_or_update(
+                rid.resource_group, *rid.names, dict(body), polling=polling
+            ),
+        )
+        return document_of(response)
+
+    async def patch(self, resource_id: str | ResourceId, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin to change a part of a resource; what the body does not name stays.
+
+        Args:
+            resource_id: A gallery, definition or version.
+            body: The part, as the REST API has it; ``{"properties": {"restore": true, "storageProfile": {}}}`` brings
+                a soft-deleted version back.
+
+        Returns:
+            As :meth:`put`.
+
+        Raises:
+            AzureError: See the class; Azure did not accept the request.
+        """
+        rid = _parse(resource_id)
+        kind = _kind(rid)
+        response = await self._requests.begin(
+            rid,
+            kind.write,
+            f"{kind.label}.patch",
+            lambda client, polling: getattr(client, kind.group).begin_update(
                 rid.resource_group, *rid.names, dict(body), polling=polling
             ),
         )
@@ -208,30 +231,11 @@ class Arm:
             raise _unsupported(collection.type)
         parent = collection.parent
         names = parent.names if parent.path else ()
-        pages: Any = None
-
-        async def next_page(client: Any) -> list[dict[str, Any]] | None:
-            nonlocal pages
-            if pages is None:
-                pages = getattr(getattr(client, kind.group), kind.list_method)(parent.resource_group, *names).by_page()
-            try:
-                page = await anext(pages)
-            except StopAsyncIteration:
-                return None
-            return [item.as_dict() async for item in page]
-
-        operation = f"{kind.label}.list"
-        found: list[dict[str, Any]] = []
-        while True:
-            try:
-                page = await self._requests.call(parent.subscription_id, OperationClass.READ, operation, next_page)
-            except AzureError as error:
-                if is_absence(error):
-                    return []
-                raise
-            found += page or []
-            if page is None or not pages.continuation_token:
-                return found
+        return await self.pages(
+            parent.subscription_id,
+            f"{kind.label}.list",
+            lambda client: getattr(getattr(client, kind.group), kind.list_method)(parent.resource_group, *names),
+        )
 
     async def failure(self, resource_id: str | ResourceId) -> AzureError | None:
         """Say why the last operation that this process began on a resource failed.

@@ -21,10 +21,12 @@ class Done:
     Attributes:
         message: What is true now.
         reason: Reason of the ``Ready`` condition.
+        recheck: Seconds until something falls due, when that may be before the next comparison with Azure; or None.
     """
 
     message: str
     reason: str = "Succeeded"
+    recheck: float | None = None
 
 
 @dataclass(frozen=True)

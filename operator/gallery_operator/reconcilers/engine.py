@@ -202,7 +202,8 @@ class Engine:
         match outcome:
             case Done():
                 self._queue.forget(key)
-                self._queue.add_after(key, self._resync_seconds)
+                due = self._resync_seconds if outcome.recheck is None else outcome.recheck
+                self._queue.add_after(key, min(due, self._resync_seconds))
                 return "done"
             case Waiting():
                 self._queue.forget(key)

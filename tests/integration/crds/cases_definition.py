@@ -96,6 +96,32 @@ def definition_cases() -> list[Case]:
         ),
         # The only value there is.
         case("osType changed", {}, "osType", update={"spec.osType": "Windows"}),
+        case("retention by number", {"spec.retention": {"keepVersions": 3}}),
+        case("retention by age", {"spec.retention": {"keepYoungerThan": "720h", "notice": "90s"}}),
+        case(
+            "retention that keeps nothing",
+            {"spec.retention": {"notice": "1h"}},
+            "say what is to stay: set keepVersions",
+        ),
+        case("retention of none", {"spec.retention": {"keepVersions": 0}}, "spec.retention.keepVersions"),
+        *(
+            case(f"duration {text}", {"spec.retention": {"keepYoungerThan": text}}, "a duration is a whole number with")
+            for text in ("30", "1h30m", "01h", "100000h", "-1d", "1w")
+        ),
+        case(
+            "objects deleted by a report",
+            {"spec.retention": {"keepVersions": 1, "deleteObjects": True}},
+            "deleteObjects has no effect while mode is Report: set mode to DeleteVersions",
+        ),
+        case(
+            "objects deleted",
+            {"spec.retention": {"keepVersions": 1, "deleteObjects": True, "mode": "DeleteVersions"}},
+        ),
+        case(
+            "retention changed and taken away",
+            {"spec.retention": {"keepVersions": 3}},
+            update={"spec.retention": ABSENT},
+        ),
         case(
             "updatable fields changed",
             {},

@@ -48,6 +48,20 @@ def gallery_cases() -> list[Case]:
                 ("location", "westeurope", "northeurope"),
             ]
         ),
+        case("soft delete", {"spec.softDeletePolicy": {"isSoftDeleteEnabled": True, "retentionPeriodInDays": 7}}),
+        case(
+            "soft delete of no days",
+            {"spec.softDeletePolicy": {"isSoftDeleteEnabled": True, "retentionPeriodInDays": 0}},
+            "retentionPeriodInDays",
+        ),
+        case(
+            "soft delete neither on nor off", {"spec.softDeletePolicy": {"gracePeriodInDays": 1}}, "isSoftDeleteEnabled"
+        ),
+        case(
+            "soft delete switched off",
+            {"spec.softDeletePolicy": {"isSoftDeleteEnabled": True}},
+            update={"spec.softDeletePolicy.isSoftDeleteEnabled": False},
+        ),
         case("galleryName added", {}, "galleryName cannot be changed", update=named),
         case("updatable fields changed", {}, update={"spec.description": "x", "spec.tags": {"a": "b"}}),
     ]
