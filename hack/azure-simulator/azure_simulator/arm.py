@@ -13,6 +13,7 @@ from .compute.definitions import Definitions
 from .compute.disks import Disks, Snapshots
 from .compute.galleries import Galleries
 from .compute.images import Images
+from .compute.softdelete import SoftDeleted
 from .compute.versions import Versions
 from .consumers import Consumers
 from .engine import Engine
@@ -65,6 +66,7 @@ class Arm:
             Galleries(engine),
             Definitions(engine),
             Versions(engine),
+            SoftDeleted(engine),
             Disks(engine),
             Snapshots(engine),
             Images(engine),

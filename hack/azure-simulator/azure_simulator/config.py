@@ -23,6 +23,7 @@ class Timings:
     version_rescale: float = 120.0  # inferred: more or fewer replicas in a region that has some
     version_settle: float = 5.0  # inferred: an update that moves no bytes
     version_shallow: float = 45.0
+    version_restore: float = 150.0  # recorded: between two and three minutes
     version_delete: float = 90.0
     version_delete_spread: float = 45.0
     share: float = 2.2

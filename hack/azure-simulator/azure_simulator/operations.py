@@ -22,6 +22,7 @@ from .store import Store
 
 __all__ = ["NOBODY", "Call", "Family", "Operations", "Reply"]
 
+_NOTIFIES_FROM = "2024-03-03"  # seen with it in 2026, not with 2023-07-03 in 2025
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """Object id of a caller whose token says nothing."""
 
@@ -125,6 +126,8 @@ class Operations:
         tail = f"api-version={call.api_version}&{self._signed(operation_id)}"
         partition = "" if family == "capsOperations" else f"p={uuid.uuid5(uuid.NAMESPACE_DNS, segment)}&"
         headers = {"Azure-AsyncOperation": f"{url}?{partition}{tail}", "x-ms-request-id": operation_id}
+        if family == "operations" or (family == "capsOperations" and call.api_version >= _NOTIFIES_FROM):
+            headers["Azure-AsyncNotification"] = "Enabled"
         if both:
             headers["Location"] = f"{url}?{partition}monitor=true&{tail}"
         return operation_id, headers

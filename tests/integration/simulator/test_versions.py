@@ -85,9 +85,9 @@ async def test_version_from_blobs(compute: ComputeManagementClient, azure: Azure
     shown = [(item.name, item.regional_replica_count, item.storage_account_type, item.exclude_from_latest)
              for item in properties.publishing_profile.target_regions]  # fmt: skip
     assert shown == [
-        ("West Europe", 2, "Standard_LRS", False),
-        ("East US 2", 1, "Standard_LRS", False),
-        ("North Europe", 1, "Standard_LRS", False),
+        ("West Europe", 2, "Standard_LRS", None),
+        ("East US 2", 1, "Standard_LRS", None),
+        ("North Europe", 1, "Standard_LRS", None),
     ]
     assert properties.publishing_profile.replica_count == 1
     assert properties.publishing_profile.published_date is not None

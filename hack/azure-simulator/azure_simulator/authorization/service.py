@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from ..compute.base import as_object
 from ..engine import Engine
 from ..errors import ArmError, bad_parameter, resource_not_found
 from ..ids import Extension, parse_path
@@ -183,8 +184,9 @@ class Authorization:
                 "InvalidRoleAssignmentId",
                 f"The role assignment ID '{target.name}' is not valid. The role assignment ID must be a GUID.",
             )
-        sent = body.get("properties") if isinstance(body.get("properties"), dict) else {}
-        sent = {name: value for name, value in sent.items() if value is not None}
+        sent = {
+            name: value for name, value in as_object(body.get("properties"), "properties").items() if value is not None
+        }
         for name in ("roleDefinitionId", "principalId"):
             if not sent.get(name):
                 raise bad_parameter(f"Required parameter 'properties.{name}' is missing (null).", f"properties.{name}")

@@ -7,12 +7,13 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import ArmError, bad_parameter, cannot_delete_nested, conflict_in_progress, property_change
+from ..errors import ArmError, bad_parameter, conflict_in_progress, property_change
 from ..ids import ResourceId
 from ..operations import Call, Reply
 from ..store import Resource, Timer
 from .base import GALLERY_API, Kind, as_object
-from .galleries import nested_names
+from .lag import mark_lag, nested_refusal
+from .softdelete import is_enabled
 
 __all__ = ["Definitions", "future_date", "normal_features"]
 
@@ -68,11 +69,12 @@ class Definitions(Kind):
             self.engine.require_group(rid.subscription, rid.group)
             return Reply(204)
         children = self.store.children(rid.key)
-        if children:
-            raise cannot_delete_nested(nested_names(children))
-        lag = existing.internal.get("nested")
-        if lag and self.engine.clock.now() < lag["until"]:
-            raise cannot_delete_nested([lag["name"]])
+        if not is_enabled(self.store.get(existing.parent)):
+            # Documented: without soft delete, what was soft-deleted before does not hold a definition.
+            children = [child for child in children if child.type.endswith("/images/versions")]
+        refusal = nested_refusal(self, existing, children)
+        if refusal:
+            raise refusal
         operation, headers = self._begin(call, existing, "definition.deleted", both=True)
         existing.properties["provisioningState"] = "Deleting"
         existing.internal["operation"] = operation
@@ -185,20 +187,13 @@ class Definitions(Kind):
     def _deleted(self, timer: Timer) -> None:
         definition = self.store.get(timer.payload["key"])
         if definition is not None:
+            for kept in self.store.children(definition.key):
+                self.store.delete(kept.key)
+                for row in kept.internal["disks"]:
+                    self.engine.discard(row["container"])
             self.store.delete(definition.key)
             mark_lag(self, definition, timer.due)
         self.operations.finish(timer.payload["operation"], timer.due)
-
-
-def mark_lag(kind: Kind, child: Resource, due: float) -> None:
-    """Let the parent's delete be refused for 10 to 20 Azure seconds more, as the service does."""
-    parent = kind.store.get(child.parent)
-    if parent is None:
-        return
-    timings = kind.engine.config.timings
-    wait = timings.nested_lag + kind.engine.spread(child.key, timings.nested_lag_spread)
-    parent.internal["nested"] = {"until": due + wait, "name": nested_names([child])[0]}
-    kind.store.put(parent)
 
 
 def normal_features(value: object) -> list[dict[str, Any]]:

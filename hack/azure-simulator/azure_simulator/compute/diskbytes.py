@@ -12,6 +12,7 @@ from ..ids import parse_id
 from ..vhd import FOOTER_BYTES, GIB, MIB, footer_problem
 from .base import as_object
 from .replication import completed_in
+from .softdelete import usable_version
 
 __all__ = ["NewBytes", "gigabytes", "new_bytes"]
 
@@ -106,7 +107,7 @@ async def _imported(engine: Engine, word: str, creation: dict[str, Any]) -> NewB
 def _from_image(engine: Engine, creation: dict[str, Any], location: str) -> NewBytes:
     reference = as_object(creation.get("galleryImageReference"), "creationData.galleryImageReference")
     rid = parse_id(reference.get("id"))
-    version = engine.store.get(rid.key) if rid else None
+    version = usable_version(engine, rid.key) if rid else None
     path = "disk.creationData.galleryImageReference"
     if version is None or version.type != "microsoft.compute/galleries/images/versions":
         raise not_simulated("disks made from images other than gallery image versions")

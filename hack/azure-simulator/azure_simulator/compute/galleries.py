@@ -7,23 +7,20 @@ import uuid
 from copy import deepcopy
 from typing import Any
 
-from ..errors import ArmError, bad_parameter, cannot_delete_nested, conflict_in_progress, not_simulated, property_change
+from ..errors import ArmError, bad_parameter, conflict_in_progress, property_change
 from ..ids import ResourceId
 from ..operations import Call, Reply
 from ..store import Resource, Timer
 from .base import GALLERY_API, Kind, as_object
+from .lag import nested_refusal
+from .softdelete import is_enabled, normal_policy
 
-__all__ = ["Galleries", "nested_names"]
+__all__ = ["Galleries"]
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.]{0,78}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[A-Za-z0-9]{5,16}", re.ASCII)
 _PERMISSIONS = ("Private", "Groups", "Community")
 _GROUP_LIMITS = {"Subscriptions": 30, "AADTenants": 5}
-
-
-def nested_names(resources: list[Resource]) -> list[str]:
-    """Return how Azure's conflict names children: without subscription and resource group."""
-    return [resource.id.split("/providers/", 1)[1] for resource in resources]
 
 
 class Galleries(Kind):
@@ -59,12 +56,9 @@ class Galleries(Kind):
         if existing is None:
             self.engine.require_group(rid.subscription, rid.group)
             return Reply(204)
-        children = self.store.children(rid.key)
-        if children:
-            raise cannot_delete_nested(nested_names(children))
-        lag = existing.internal.get("nested")
-        if lag and self.engine.clock.now() < lag["until"]:
-            raise cannot_delete_nested([lag["name"]])
+        refusal = nested_refusal(self, existing, self.store.children(rid.key))
+        if refusal:
+            raise refusal
         operation, headers = self._begin(call, existing, "gallery.deleted", self.engine.config.timings.gallery)
         existing.properties["provisioningState"] = "Deleting"
         existing.internal["operation"] = operation
@@ -113,8 +107,6 @@ class Galleries(Kind):
         replace: bool,
     ) -> Reply:
         wanted = as_object(body.get("properties"), "properties")
-        if as_object(wanted.get("softDeletePolicy"), "properties.softDeletePolicy").get("isSoftDeleteEnabled"):
-            raise not_simulated("soft delete of galleries")
         if existing is not None and existing.state == "Deleting":
             raise conflict_in_progress(rid.name)
         gallery = existing or self.fresh(rid, location, body.get("tags"))
@@ -134,6 +126,10 @@ class Galleries(Kind):
         sharing = self._sharing(shown.get("sharingProfile"), wanted.get("sharingProfile"), existing is not None)
         if sharing is not None:
             properties["sharingProfile"] = sharing
+        policy = normal_policy(call, wanted.get("softDeletePolicy"), shown.get("softDeletePolicy"))
+        if policy is not None:
+            properties["softDeletePolicy"] = policy
+            self._check_places(gallery, policy)
         properties["provisioningState"] = "Creating" if existing is None else "Updating"
         gallery.body["properties"] = properties
         seconds = self.engine.config.timings.gallery
@@ -141,6 +137,20 @@ class Galleries(Kind):
         gallery.internal["operation"] = operation
         self.store.put(gallery)
         return Reply(201 if existing is None else 200, deepcopy(gallery.body), headers)
+
+    def _check_places(self, gallery: Resource, policy: dict[str, Any]) -> None:
+        """Refuse soft delete where definitions or versions are in other locations (documented; the words inferred)."""
+        if not policy["isSoftDeleteEnabled"] or is_enabled(gallery):
+            return
+        definitions = self.store.children(gallery.key)
+        versions = [version for one in definitions for version in self.store.children(one.key)]
+        for other in (*definitions, *versions):
+            if other.body["location"] != gallery.body["location"]:
+                raise bad_parameter(
+                    f"Soft delete cannot be enabled: '{other.name}' is in location '{other.body['location']}', the "
+                    f"gallery in '{gallery.body['location']}'.",
+                    "gallery.properties.softDeletePolicy.isSoftDeleteEnabled",
+                )
 
     def _check_name(self, rid: ResourceId) -> None:
         if not _NAME.fullmatch(rid.name):

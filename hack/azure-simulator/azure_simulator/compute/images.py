@@ -48,7 +48,6 @@ class Images(Kind):
         shown["hyperVGeneration"] = generation
         image.body["properties"] = shown
         operation, headers = self._begin(call, image, "image.written")
-        headers["Azure-AsyncNotification"] = "Enabled"
         image.internal["operation"] = operation
         self.store.put(image)
         return Reply(201, deepcopy(image.body), headers)

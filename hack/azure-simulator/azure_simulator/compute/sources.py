@@ -16,6 +16,7 @@ from ..vhd import footer_problem
 from .base import as_object
 from .diskbytes import gigabytes
 from .replication import completed_in
+from .softdelete import usable_version
 
 __all__ = ["Collected", "SourceDisk", "blob_source", "collect", "disk_source"]
 
@@ -246,7 +247,7 @@ def _whole(
                 "version",
                 f"{_PATH}.source.{key}",
             )
-        found = engine.store.get(rid.key)
+        found = usable_version(engine, rid.key)
     if found is None or found.state not in ("Succeeded", "Updating"):
         raise _not_found(identity)
     if found.type == _VERSION:
@@ -323,5 +324,5 @@ def _community_version(engine: Engine, identity: str) -> Resource | None:
             continue
         info = (gallery.properties.get("sharingProfile") or {}).get("communityGalleryInfo") or {}
         if info.get("communityGalleryEnabled") and public.lower() in map(str.lower, info["publicNames"]):
-            return engine.store.get(f"{gallery.key}/images/{image}/versions/{version}")
+            return usable_version(engine, f"{gallery.key}/images/{image}/versions/{version}")
     return None

@@ -9,22 +9,23 @@ from datetime import datetime
 from typing import Any
 
 from ..clock import timestamp
-from ..errors import ArmError, bad_parameter, conflict_in_progress, not_simulated, property_change
+from ..errors import ArmError, bad_parameter, conflict_in_progress
 from ..ids import ResourceId
 from ..operations import Call, Reply
 from ..store import Resource, Timer
 from . import replication
 from .base import GALLERY_API, Kind, as_object
-from .definitions import future_date, mark_lag
+from .definitions import future_date
+from .lag import mark_lag
 from .profile import Profile, build_profile, check_encryption, encryption_sets
+from .softdelete import is_enabled, keep, kept_key, refuse_kept, restore, usable_version
 from .sources import Collected, collect
+from .stored import STORAGE, check_same_source, safety_profile, show_sizes
 
 __all__ = ["Versions"]
 
 _NAME = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,10})", re.ASCII)
 _INT32 = 2**31 - 1
-_FULL_BODIES = "2024-03-03"  # from here on, answers carry defaults of newer properties (seen in published examples)
-_STORAGE = "galleryImageVersion.properties.storageProfile"
 
 
 class Versions(Kind):
@@ -38,6 +39,7 @@ class Versions(Kind):
         super().__init__(engine)
         engine.on("version.written", self._written)
         engine.on("version.deleted", self._deleted)
+        engine.on("version.softdeleted", self._soft_deleted)
 
     async def put(self, call: Call, rid: ResourceId, body: dict[str, Any]) -> Reply:
         """Create or replace a version."""
@@ -53,13 +55,21 @@ class Versions(Kind):
         location = self.location(rid, body, existing)
         properties = as_object(body.get("properties"), "properties")
         if existing is None:
+            kept = self.store.get(kept_key(rid.key))
+            if kept is not None and properties.get("storageProfile") and not properties.get("restore"):
+                raise refuse_kept(rid.name)
+            if kept is not None:
+                return self._restore(call, kept, body.get("tags"))
             return await self._create(call, rid, body, properties, location)
         return await self._update(call, rid, body.get("tags"), properties, existing)
 
     async def patch(self, call: Call, rid: ResourceId, body: dict[str, Any]) -> Reply:
         """Change some properties of a version."""
-        existing = self.require(rid)
         properties = as_object(body.get("properties"), "properties")
+        kept = self.store.get(kept_key(rid.key)) if self.store.get(rid.key) is None else None
+        if kept is not None and properties.get("restore"):
+            return self._restore(call, kept, body.get("tags", kept.internal["version"].get("tags")))
+        existing = self.require(rid)
         for part in ("publishingProfile", "safetyProfile"):
             stored = dict(existing.properties.get(part) or {})
             stored.pop("publishedDate", None)
@@ -86,10 +96,20 @@ class Versions(Kind):
                 "Deletion of Gallery image version is not allowed because the image is enabled for "
                 "blockDeletionBeforeEndOfLife and its endOfLifeDate has not reached yet",
             )
+        bypass = call.query.get("bypasssoftdelete", "").lower() == "true"
+        soft = not bypass and is_enabled(self.store.get(rid.key.rsplit("/images/", 1)[0]))
+        if soft and existing.state == "Failed":
+            raise ArmError(
+                409,  # documented: it cannot be deleted; status, code and words are inferred
+                "OperationNotAllowed",
+                f"Image version '{rid.name}' has a failed provisioning state and cannot be soft-deleted. Disable soft "
+                "delete on the gallery, delete the image version, and enable soft delete again.",
+            )
         timings = self.engine.config.timings
         seconds = timings.version_delete + self.engine.spread(rid.key, timings.version_delete_spread)
         due = existing.internal.get("gone") or self.engine.clock.now() + seconds
-        operation, headers = self._begin(call, existing, "version.deleted", due, both=True)
+        kind = "version.softdeleted" if soft else "version.deleted"
+        operation, headers = self._begin(call, existing, kind, due, both=True)
         headers.update(self.operations.retry_headers(60.0))
         existing.properties["provisioningState"] = "Deleting"
         existing.internal.update(operation=operation, gone=due)
@@ -99,7 +119,7 @@ class Versions(Kind):
     async def get(self, call: Call, rid: ResourceId) -> Reply:
         """Show a version, with replication status if asked for."""
         resource = self.require(rid)
-        body = self.render(resource, call)
+        body = deepcopy(resource.body)
         expand = [part.strip().lower() for part in call.query.get("$expand", "").split(",")]
         if "replicationstatus" in expand:
             now, states = self.engine.clock.now(), replication.restore(resource.internal["regions"])
@@ -111,20 +131,11 @@ class Versions(Kind):
             body["properties"]["securityProfile"] = resource.internal["security"]
         return Reply(200, body)
 
-    def render(self, resource: Resource, call: Call) -> dict[str, Any]:
-        """Return the body for the API version of the request."""
-        body = deepcopy(resource.body)
-        if call.api_version >= _FULL_BODIES:
-            for region in body["properties"]["publishingProfile"]["targetRegions"]:
-                region.setdefault("excludeFromLatest", False)
-            body["properties"]["safetyProfile"].setdefault("blockDeletionBeforeEndOfLife", False)
-        return body
-
     async def _create(
         self, call: Call, rid: ResourceId, body: dict[str, Any], sent: dict[str, Any], location: str
     ) -> Reply:
         if not sent.get("storageProfile"):
-            raise bad_parameter(f"Required parameter '{_STORAGE}' is missing (null).", _STORAGE)
+            raise bad_parameter(f"Required parameter '{STORAGE}' is missing (null).", STORAGE)
         profile = build_profile(as_object(sent.get("publishingProfile"), "publishingProfile"), location, None)
         source = await collect(self.engine, sent["storageProfile"], location)
         definition = self._fit(rid, source)
@@ -137,7 +148,7 @@ class Versions(Kind):
         version.body["properties"] = {
             "publishingProfile": publishing,
             "storageProfile": source.shown,
-            "safetyProfile": _safety(sent.get("safetyProfile")),
+            "safetyProfile": safety_profile(sent.get("safetyProfile")),
             "provisioningState": "Creating",
         }
         if sent.get("securityProfile"):
@@ -170,9 +181,7 @@ class Versions(Kind):
             )
         if version.state in ("Creating", "Updating"):
             raise conflict_in_progress(f"{rid.names[1]}/{rid.name}")
-        if sent.get("restore"):
-            raise not_simulated("soft delete of image versions")
-        _same_source(version, sent.get("storageProfile"))
+        check_same_source(version, sent.get("storageProfile"))
         before = version.properties["publishingProfile"]
         publishing = as_object(sent.get("publishingProfile"), "publishingProfile")
         if not publishing.get("targetRegions"):
@@ -189,9 +198,24 @@ class Versions(Kind):
         if tags is not None:
             version.body["tags"] = as_object(tags, "tags")
         version.properties.update(
-            publishingProfile=body, safetyProfile=_safety(sent.get("safetyProfile")), provisioningState="Updating"
+            publishingProfile=body,
+            safetyProfile=safety_profile(sent.get("safetyProfile"), version.properties.get("safetyProfile")),
+            provisioningState="Updating",
         )
         return self._replicate(call, version, profile, states, 200)
+
+    def _restore(self, call: Call, kept: Resource, tags: object) -> Reply:
+        """Make a version of a soft-deleted one again."""
+        version = restore(self.engine, kept)
+        version.body.pop("tags", None)
+        if tags is not None:
+            version.body["tags"] = as_object(tags, "tags")
+        version.properties["provisioningState"] = "Updating"
+        due = self.engine.clock.now() + self.engine.config.timings.version_restore
+        operation, headers = self._begin(call, version, "version.written", due, both=False)
+        version.internal["operation"] = operation
+        self.store.put(version)
+        return Reply(200, deepcopy(version.body), headers)
 
     def _replicate(
         self,
@@ -217,7 +241,7 @@ class Versions(Kind):
         operation, headers = self._begin(call, version, "version.written", due, both=False)
         version.internal["operation"] = operation
         self.store.put(version)
-        return Reply(status, self.render(version, call), headers)
+        return Reply(status, deepcopy(version.body), headers)
 
     def _fit(self, rid: ResourceId, source: Collected) -> Resource:
         """Return the definition, after checking that the source fits it."""
@@ -230,20 +254,20 @@ class Versions(Kind):
             raise bad_parameter(
                 f"Cannot create Gallery Image Version from: {origin} since the OS State in the parent gallery image "
                 f"({wanted['osState']}) is not {source.os_state}",
-                _STORAGE,
+                STORAGE,
             )
         disk = source.disks[0]
         if disk.generation is not None and disk.generation != wanted["hyperVGeneration"]:
             raise bad_parameter(
                 f"The resource with id '{origin}' has a different Hypervisor generation ['{disk.generation}'] than "
                 f"the parent gallery image Hypervisor generation ['{wanted['hyperVGeneration']}']",
-                _STORAGE,
+                STORAGE,
             )
         if disk.os_type is not None and disk.os_type != wanted["osType"]:
             raise bad_parameter(
                 f"The resource with id '{origin}' has a different OS type ['{disk.os_type}'] than the parent gallery "
                 f"image OS type generation ['{wanted['osType']}']",
-                _STORAGE,
+                STORAGE,
             )
         return definition
 
@@ -306,7 +330,7 @@ class Versions(Kind):
         version.internal.pop("watch", None)
         version.properties["provisioningState"] = "Failed" if problem else "Succeeded"
         if any(state.state(timer.due) == "Completed" for state in states):
-            _show_sizes(version)
+            show_sizes(version)
         self.store.put(version)
         error = {"code": "ReplicationFailed", "message": problem} if problem else None
         self.operations.finish(operation, timer.due, error=error)
@@ -314,7 +338,7 @@ class Versions(Kind):
     def _lost_source(self, version: Resource) -> str | None:
         """Return why a new version fails whose source went away while it was copied, else None."""
         for key in version.internal.get("watch", []):
-            if self.store.get(key) is None:
+            if usable_version(self.engine, key) is None:
                 return f"Source was not found: {key}. Please make sure the source exists"
         return None
 
@@ -327,70 +351,8 @@ class Versions(Kind):
             mark_lag(self, version, timer.due)
         self.operations.finish(timer.payload["operation"], timer.due)
 
-
-def _safety(value: object) -> dict[str, Any]:
-    sent = as_object(value, "properties.safetyProfile")
-    shown: dict[str, Any] = {
-        "reportedForPolicyViolation": False,
-        "allowDeletionOfReplicatedLocations": bool(sent.get("allowDeletionOfReplicatedLocations", False)),
-    }
-    if sent.get("blockDeletionBeforeEndOfLife") is not None:
-        shown["blockDeletionBeforeEndOfLife"] = bool(sent["blockDeletionBeforeEndOfLife"])
-    return shown
-
-
-def _show_sizes(version: Resource) -> None:
-    """Show `sizeInGB`, which Azure leaves out until a version is there."""
-    storage = version.properties["storageProfile"]
-    shown = {item["lun"]: item for item in storage.get("dataDiskImages", [])}
-    data = []
-    for row in version.internal["disks"]:
-        size = -(-(int(row["size"]) - 512) // 2**30)
-        if row["lun"] is None:
-            source = {} if version.internal["whole"] else storage["osDiskImage"]["source"]
-            storage["osDiskImage"] = {"sizeInGB": size, "hostCaching": row["caching"], "source": source}
-        else:
-            item = {"lun": row["lun"], "sizeInGB": size, "hostCaching": row["caching"]}
-            if not version.internal["whole"]:
-                item["source"] = shown[row["lun"]]["source"]
-            data.append(item)
-    if data:
-        storage["dataDiskImages"] = data
-
-
-def _identity(source: Any) -> dict[str, str]:
-    """Return a source in a form that compares equal: ids without case, storage account under one name."""
-    given = dict(source or {})
-    if given.get("uri"):
-        account = given.get("storageAccountId") or given.get("id") or ""
-        return {"uri": str(given["uri"]), "account": str(account).lower()}
-    return {key: str(value).lower() for key, value in given.items() if value}
-
-
-def _same_source(version: Resource, sent: object) -> None:
-    """Refuse another source than the stored one; leaving it out keeps it.
-
-    Raises:
-        ArmError: 409 `PropertyChangeNotAllowed`, or 400 for other disks.
-    """
-    wanted = as_object(sent, _STORAGE)
-    stored = version.properties["storageProfile"]
-    source = wanted.get("source")
-    if source and _identity(source) != _identity(stored.get("source")):
-        key = next(iter(_identity(source)), "id")
-        raise property_change(f"{_STORAGE}.source.{'id' if key == 'id' else key}")
-    main = as_object(wanted.get("osDiskImage"), "osDiskImage").get("source")
-    if main and _identity(main) != _identity((stored.get("osDiskImage") or {}).get("source")):
-        raise property_change(f"{_STORAGE}.osDiskImage.source.{'uri' if main.get('uri') else 'id'}")
-    if not wanted.get("dataDiskImages"):
-        return
-    disks = {item.get("lun"): item for item in stored.get("dataDiskImages", [])}
-    luns = {row["lun"] for row in version.internal["disks"] if row["lun"] is not None}
-    if {item.get("lun") for item in wanted["dataDiskImages"]} != luns:
-        raise bad_parameter(
-            "Adding new Data Disks or changing the LUN of a Data Disk in an existing Image is not allowed",
-            f"{_STORAGE}.dataDiskImages",
-        )
-    for item in wanted["dataDiskImages"]:
-        if item.get("source") and _identity(item["source"]) != _identity(disks.get(item["lun"], {}).get("source")):
-            raise property_change(f"{_STORAGE}.dataDiskImages.source.id")
+    def _soft_deleted(self, timer: Timer) -> None:
+        version = self.store.get(timer.payload["key"])
+        if version is not None:
+            keep(self.engine, version, timer.due)
+        self.operations.finish(timer.payload["operation"], timer.due)
