@@ -92,7 +92,7 @@ _FULL: dict[str, list[Json]] = {
             "hyperVGeneration": "V2",
             "architecture": "x64",
             "identifier": {"publisher": "platform", "offer": "debian", "sku": "12-gen2"},
-            "features": [{"name": "SecurityType", "value": "TrustedLaunchSupported"}],
+            "features": [{"name": "SecurityType", "value": "TrustedLaunchSupported", "startsAtVersion": "12.7.1"}],
             "recommended": {"vCPUs": {"min": 1, "max": 64}, "memory": {"min": 1, "max": 256}},
             "disallowed": {"diskTypes": ["Standard_LRS"]},
             "purchasePlan": {"name": "plan", "publisher": "platform", "product": "debian"},

@@ -157,6 +157,10 @@ def _normal(region: str) -> str:
     return region.lower().replace(" ", "")
 
 
+def _lower_ascii(text: str) -> str:
+    return "".join(each.lower() if each.isascii() else each for each in text)
+
+
 def _unique(values: Any) -> bool:
     values = list(values)
     return len(values) == len(set(values))
@@ -214,7 +218,7 @@ _FITTED |= {
         {"tags": _TAGS, "role_assignments": _assignments()},
         lambda spec: (
             (spec.architecture == "x64" or spec.hyper_v_generation == "V2")
-            and _unique(feature.name for feature in spec.features)
+            and _unique(_lower_ascii(feature.name) for feature in spec.features)
         ),
     ),
     Retention: (

@@ -16,10 +16,12 @@ from gallery_operator.api.meta import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
     READY_COLUMN,
+    VERSION_PATTERN,
     AdoptionPolicy,
     ApiModel,
     Column,
     DeletionPolicy,
+    ManagedFields,
     ObjectName,
     Resource,
     Rule,
@@ -34,7 +36,23 @@ from gallery_operator.api.meta import (
 )
 from gallery_operator.api.sharing import RoleAssignments, RoleAssignmentStatus
 
+SECURITY_TYPES = (
+    "Standard",
+    "TrustedLaunchSupported",
+    "TrustedLaunch",
+    "ConfidentialVmSupported",
+    "ConfidentialVm",
+    "TrustedLaunchAndConfidentialVmSupported",
+)
+"""Values of the feature ``SecurityType``; Azure does not heed their case."""
+
 _NEW = "make a new definition"
+
+
+def _lower(names: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f"'{name.lower()}'" for name in names) + "]"
+
+
 _IDENTIFIER = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-]$"
 _IDENTIFIER_HELP = "this has letters, digits, '-', '.' and '_' only, and does not end with '.' (Azure's rule)"
 
@@ -78,8 +96,40 @@ class Feature(ApiModel):
         value: Its value, as text.
     """
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"self.name.lowerAscii() != 'securitytype' || self.value.lowerAscii() in {_lower(SECURITY_TYPES)}",
+            f"SecurityType is one of {', '.join(SECURITY_TYPES)}",
+            ".value",
+        ),
+        Rule(
+            "self.name.lowerAscii() != 'diskcontrollertypes' || "
+            "self.value.split(',').all(kind, kind.trim().lowerAscii() in ['scsi', 'nvme'])",
+            "DiskControllerTypes is SCSI, NVMe, or both with a comma between",
+            ".value",
+        ),
+        Rule(
+            "!(self.name.lowerAscii() in ['isacceleratednetworksupported', 'ishibernatesupported']) || "
+            "self.value.lowerAscii() in ['true', 'false']",
+            "this feature is either True or False (in quotes: it is text)",
+            ".value",
+        ),
+    )
+
     name: Annotated[str, Field(min_length=1, max_length=64)]
     value: Annotated[str, Field(min_length=1, max_length=128)]
+    starts_at_version: (
+        Annotated[
+            str,
+            text(
+                VERSION_PATTERN,
+                "startsAtVersion must be Major.Minor.Patch, for example 2.0.0",
+                max_length=32,
+                description="First version of the definition that has the feature; default: all have it.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Range(ApiModel):
@@ -165,6 +215,17 @@ class DefinitionSpec(Spec):
             "self.architecture != 'Arm64' || self.hyperVGeneration == 'V2'",
             "Arm64 images are V2 (UEFI) only: set hyperVGeneration to V2",
         ),
+        Rule(
+            "!has(self.features) || self.features.all(a, self.features.exists_one(b, "
+            "b.name.lowerAscii() == a.name.lowerAscii()))",
+            "a feature is named twice (Azure does not heed the case of names): name each once",
+            ".features",
+        ),
+        Rule(
+            "self.hyperVGeneration == 'V2' || !has(self.features) || self.features.all(f, "
+            "f.name.lowerAscii() != 'securitytype' || f.value.lowerAscii() == 'standard')",
+            "Trusted Launch and confidential VMs boot by UEFI: set hyperVGeneration to V2, or SecurityType to Standard",
+        ),
     )
 
     gallery_ref: GalleryRef | None = None
@@ -233,6 +294,7 @@ class DefinitionStatus(Status):
         soft_deleted: Deleted versions that can be restored.
         retention: What ``spec.retention`` has found.
         quota: What is used of the subscription's limits; only for a definition in a gallery that is managed elsewhere.
+        managed_fields: Optional fields that the spec has set in Azure: taken out of the spec they are taken out there.
     """
 
     versions: int | None = None
@@ -249,6 +311,7 @@ class DefinitionStatus(Status):
     soft_deleted: SoftDeletedStatus | None = None
     retention: RetentionStatus | None = None
     quota: Annotated[tuple[QuotaUse, ...], Field(max_length=8)] = ()
+    managed_fields: ManagedFields = ()
 
 
 class GalleryImageDefinition(Resource):

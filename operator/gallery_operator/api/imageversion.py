@@ -8,6 +8,7 @@ from gallery_operator.api.lifecycle import RetentionDue
 from gallery_operator.api.meta import (
     AGE_COLUMN,
     READY_COLUMN,
+    VERSION_PATTERN,
     AdoptionPolicy,
     ApiModel,
     Column,
@@ -25,7 +26,6 @@ from gallery_operator.api.meta import (
 from gallery_operator.api.publishing import SafetyProfile, TargetRegion
 from gallery_operator.api.version_source import VersionSource
 
-_VERSION = r"^[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}$"
 _NEW = "Azure does not allow it; make a new version"
 
 
@@ -45,7 +45,7 @@ class ImageVersionSpec(Spec):
         immutable("replicationMode", _NEW),
         Rule(
             # Also true for what is no version at all: the pattern's own message says that.
-            f"!self.version.matches(r'{_VERSION}') || "
+            f"!self.version.matches(r'{VERSION_PATTERN}') || "
             "self.version.split('.').all(part, part.size() <= 10 && int(part) <= 2147483647)",
             "each part of version must be at most 2147483647",
             ".version",
@@ -81,7 +81,7 @@ class ImageVersionSpec(Spec):
     version: Annotated[
         str,
         text(
-            _VERSION,
+            VERSION_PATTERN,
             "version must be Major.Minor.Patch, three numbers of at most 2147483647, for example 12.7.20261123",
             max_length=32,
             description="`Major.Minor.Patch`, each an int32.",

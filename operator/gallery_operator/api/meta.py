@@ -188,6 +188,10 @@ Tags = Annotated[
         json_schema_extra={"x-kubernetes-validations": [rule.to_schema() for rule in _TAG_RULES]},
     ),
 ]
+VERSION_PATTERN = r"^[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}$"
+"""Of the name of an image version."""
+
+ManagedFields = Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=1024)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, description="Name of the object.")]
 Region = Annotated[
     str,

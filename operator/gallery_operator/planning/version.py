@@ -6,7 +6,7 @@ from typing import Any
 
 from gallery_operator.api import ImageVersion
 from gallery_operator.api.publishing import TargetRegion
-from gallery_operator.planning.definition import same_moment
+from gallery_operator.planning.moments import same_moment
 from gallery_operator.planning.ownership import desired_tags, tags_differ
 from gallery_operator.planning.regions import normal
 

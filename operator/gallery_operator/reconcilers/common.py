@@ -9,6 +9,7 @@ from gallery_operator.api.meta import Difference
 from gallery_operator.azure.errors import ErrorKind
 from gallery_operator.azure.gateway import Arm
 from gallery_operator.planning.backoff import poll_delay
+from gallery_operator.planning.moments import refused_end_of_life
 from gallery_operator.planning.outcome import STALLED_RECHECK_SECONDS, Stalled, Waiting
 from gallery_operator.planning.ownership import Ownership, owner_of, ownership
 from gallery_operator.reconcilers.context import Context
@@ -103,6 +104,22 @@ def field_names(differences: Sequence[Difference]) -> str:
     """Return the names of the first differing fields, for a sentence."""
     rest = len(differences) - _NAMED_FIELDS
     return ", ".join(each.field for each in differences[:_NAMED_FIELDS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def refuse_end_of_life(ctx: Context, wanted: datetime | None, existing: object) -> None:
+    """Refuse an end-of-life date that Azure would refuse.
+
+    Args:
+        ctx: Context.
+        wanted: Of the spec.
+        existing: What Azure has, in wire form, or None.
+
+    Raises:
+        Halt: The date is not in the future, and Azure does not have it yet.
+    """
+    problem = refused_end_of_life(wanted, existing, ctx.now())
+    if problem is not None:
+        raise Halt(Stalled("EndOfLifeInPast", problem))
 
 
 def is_ours(ctx: Context, resource: Resource, tags: Mapping[str, str] | None) -> bool:

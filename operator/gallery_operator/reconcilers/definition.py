@@ -1,5 +1,6 @@
 """Reconciles ``GalleryImageDefinition``."""
 
+from dataclasses import replace
 from typing import Any
 
 from gallery_operator import metrics
@@ -15,6 +16,7 @@ from gallery_operator.reconcilers.common import (
     is_ours,
     polling,
     properties,
+    refuse_end_of_life,
     refuse_foreign,
     refuse_rivals,
     stop_if_hopeless,
@@ -37,9 +39,10 @@ async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
     resource_id = str(ResourceId.parse(gallery.resource_id).child("images", definition.definition_name))
     owner = owner_tags(definition, ctx.settings.cluster)
     existing = await gallery.arm.get(resource_id)
+    refuse_end_of_life(ctx, definition.spec.end_of_life_date, properties(existing).get("endOfLifeDate"))
     if existing is None:
         created = await gallery.arm.put(resource_id, plan.body(definition, gallery.location, owner, None))
-        return _underway(ctx, definition, resource_id, created, "Creating the image definition.")
+        return _written(ctx, definition, resource_id, created, "Creating the image definition.")
     what = f"Image definition {resource_id}"
     refuse_foreign(
         ctx,
@@ -69,8 +72,9 @@ async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
     if corrections:
         metrics.DRIFT_CORRECTIONS.labels(kind="GalleryImageDefinition").inc()
         updated = await gallery.arm.put(resource_id, plan.body(definition, gallery.location, owner, existing))
-        return _underway(ctx, definition, resource_id, updated, f"Updating {', '.join(corrections)}.")
+        return _written(ctx, definition, resource_id, updated, f"Updating {', '.join(corrections)}.")
     fields = {**_fields(resource_id, existing), **await _versions(gallery, resource_id)}
+    fields["managedFields"] = plan.managed_fields(definition)
     return Report(Done("The image definition is as desired."), fields)
 
 
@@ -117,6 +121,13 @@ def _underway(
     ctx: Context, definition: GalleryImageDefinition, resource_id: str, body: dict[str, Any], message: str
 ) -> Report:
     return Report(Waiting("Progressing", message, polling(ctx, definition)), _fields(resource_id, body))
+
+
+def _written(
+    ctx: Context, definition: GalleryImageDefinition, resource_id: str, body: dict[str, Any], message: str
+) -> Report:
+    report = _underway(ctx, definition, resource_id, body, message)
+    return replace(report, status={**report.status, "managedFields": plan.managed_fields(definition)})
 
 
 async def _versions(gallery: GalleryScope, resource_id: str) -> dict[str, Any]:

@@ -59,6 +59,54 @@ def definition_cases() -> list[Case]:
             "Duplicate value",
         ),
         case(
+            "feature named twice in two spellings",
+            {
+                "spec.features": [
+                    {"name": "SecurityType", "value": "Standard"},
+                    {"name": "securitytype", "value": "Standard"},
+                ]
+            },
+            "a feature is named twice",
+            path="spec.features",
+        ),
+        *(
+            case(f"{name} {value}", {"spec.features": [{"name": name, "value": value}]}, message)
+            for name, value, message in [
+                ("SecurityType", "TrustedLaunchSupported", None),
+                ("securityType", "confidentialvm", None),
+                ("SecurityType", "TrustedLaunchs", "SecurityType is one of Standard, TrustedLaunchSupported, "),
+                ("DiskControllerTypes", "NVMe, SCSI", None),
+                ("DiskControllerTypes", "scsi", None),
+                ("DiskControllerTypes", "IDE", "DiskControllerTypes is SCSI, NVMe, or both"),
+                ("DiskControllerTypes", "SCSI, IDE", "DiskControllerTypes is SCSI, NVMe, or both"),
+                ("IsHibernateSupported", "true", None),
+                ("IsHibernateSupported", "yes", "this feature is either True or False"),
+                ("IsAcceleratedNetworkSupported", "1", "this feature is either True or False"),
+                ("SomethingNew", "whatever", None),
+            ]
+        ),
+        *(
+            case(
+                f"feature since {since}",
+                {"spec.features": [{"name": "X", "value": "a", "startsAtVersion": since}]},
+                message,
+            )
+            for since, message in [("2.0.0", None), ("2.0", "startsAtVersion must be Major.Minor.Patch")]
+        ),
+        case(
+            "Trusted Launch with BIOS",
+            {
+                "spec.hyperVGeneration": "V1",
+                "spec.features": [{"name": "SecurityType", "value": "TrustedLaunch"}],
+            },
+            "Trusted Launch and confidential VMs boot by UEFI: set hyperVGeneration to V2",
+        ),
+        case(
+            "BIOS, said to be Standard",
+            {"spec.hyperVGeneration": "V1", "spec.features": [{"name": "SecurityType", "value": "Standard"}]},
+        ),
+        case("features changed", {}, update={"spec.features": [{"name": "SecurityType", "value": "TrustedLaunch"}]}),
+        case(
             "Arm64 with BIOS",
             {"spec.architecture": "Arm64", "spec.hyperVGeneration": "V1"},
             "Arm64 images are V2 (UEFI) only: set hyperVGeneration to V2",
