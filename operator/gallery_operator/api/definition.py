@@ -300,13 +300,7 @@ class DefinitionStatus(Status):
     versions: int | None = None
     latest_version: str | None = None
     role_assignments: tuple[RoleAssignmentStatus, ...] = ()
-    latest_by_region: Annotated[
-        tuple[RegionLatest, ...],
-        Field(
-            max_length=256,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-        ),
-    ] = ()
+    latest_by_region: Annotated[tuple[RegionLatest, ...], Field(max_length=256)] = ()
     next_end_of_life: NextEndOfLife | None = None
     soft_deleted: SoftDeletedStatus | None = None
     retention: RetentionStatus | None = None

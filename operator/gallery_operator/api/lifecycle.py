@@ -138,10 +138,7 @@ class RetentionStatus(ApiModel):
 
     due: Annotated[
         tuple[DueVersion, ...],
-        Field(
-            max_length=DUE_LIMIT,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["version"]},
-        ),
+        Field(max_length=DUE_LIMIT),
     ] = ()
     due_count: int = 0
     next_deletion: Time | None = None
@@ -174,10 +171,7 @@ class SoftDeletedStatus(ApiModel):
     count: int = 0
     versions: Annotated[
         tuple[SoftDeletedVersion, ...],
-        Field(
-            max_length=SOFT_DELETED_LIMIT,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["version"]},
-        ),
+        Field(max_length=SOFT_DELETED_LIMIT),
     ] = ()
 
 

@@ -154,7 +154,7 @@ def definition_cases() -> list[Case]:
         case("retention of none", {"spec.retention": {"keepVersions": 0}}, "spec.retention.keepVersions"),
         *(
             case(f"duration {text}", {"spec.retention": {"keepYoungerThan": text}}, "a duration is a whole number with")
-            for text in ("30", "1h30m", "01h", "100000h", "-1d", "1w")
+            for text in ("30", "1h30m", "01h", "1.5h", "-1d", "1w")
         ),
         case(
             "objects deleted by a report",
