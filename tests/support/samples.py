@@ -169,6 +169,18 @@ _FULL: dict[str, list[Json]] = {
             },
         },
     ],
+}
+
+# What an import has of its own is what a template of one has, too.
+_TEMPLATES: list[Json] = [
+    {
+        "metadata": {"labels": {"team": "platform"}, "annotations": {"example.com/build": "42"}},
+        "spec": {name: value for name, value in spec.items() if name not in ("definitionRef", "profile", "diskRole")},
+    }
+    for spec in _FULL["VhdImport"]
+]
+
+_FULL |= {
     "ImageVersion": [
         {
             "definitionRef": {"name": "debian-12"},
@@ -184,6 +196,8 @@ _FULL: dict[str, list[Json]] = {
                 "dataDisks": [
                     {"lun": 0, "diskId": f"{COMPUTE}/disks/data", "hostCaching": "None"},
                     {"lun": 1, "snapshotId": f"{COMPUTE}/snapshots/data"},
+                    {"lun": 4, "importTemplate": _TEMPLATES[0]},
+                    {"lun": 5, "importTemplate": _TEMPLATES[1]},
                     {"lun": 2, "vhdImportRef": {"name": "data"}},
                     {
                         "lun": 3,
@@ -234,6 +248,23 @@ _FULL: dict[str, list[Json]] = {
             "source": {"osDisk": {"vhdImportRef": {"name": "os"}}},
             "targetRegions": [{"name": "westeurope"}],
         },
+        *(
+            {
+                "definitionRef": {"name": "debian-12"},
+                "version": "1.0.0",
+                "source": source,
+                "targetRegions": [{"name": "westeurope"}],
+            }
+            for source in (
+                {"osDisk": {"importTemplate": _TEMPLATES[0]}},
+                {"osDisk": {"importTemplate": _TEMPLATES[1]}},
+                {"managedImageId": f"{COMPUTE}/images/debian"},
+                {"virtualMachineId": f"{COMPUTE}/virtualMachines/builder"},
+                {"galleryImageVersionId": f"{COMPUTE}/galleries/builds/images/debian/versions/1.0.0"},
+                {"imageVersionRef": {"name": "debian-12-7-0"}},
+                {"communityGalleryImageId": "/CommunityGalleries/debian-1a2b/Images/debian-12/Versions/12.7.1"},
+            )
+        ),
     ],
 }
 

@@ -7,6 +7,7 @@ types cannot is in ``_FITTED``; a new rule without its entry there makes the fuz
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable
 from datetime import UTC, timedelta, timezone
@@ -21,6 +22,7 @@ from pydantic.fields import FieldInfo
 from gallery_operator.api.definition import DefinitionSpec, Range
 from gallery_operator.api.gallery import GalleryIdentity, GallerySpec
 from gallery_operator.api.imageversion import ImageVersionSpec
+from gallery_operator.api.import_template import TemplateMetadata
 from gallery_operator.api.lifecycle import Retention
 from gallery_operator.api.meta import ApiModel
 from gallery_operator.api.sharing import RoleAssignment, SharingGroups, SharingProfile
@@ -106,7 +108,7 @@ def _typed(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
         keys = st.text(_TEXT, min_size=1, max_size=_LONG)
         return st.dictionaries(keys, _typed(arguments[1], []), max_size=_MANY)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return models(annotation)
+        return _nested(annotation)
     simple: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
         NoneType: st.none,
         bool: st.booleans,
@@ -120,6 +122,17 @@ def _typed(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
     if annotation not in simple:
         raise TypeError(f"no strategy for {annotation}")
     return simple[annotation]()
+
+
+@st.composite
+def _nested(draw: st.DrawFn, model: type[BaseModel]) -> BaseModel:
+    """A model within a model; a composite, because the text form of the whole would be too long for hypothesis."""
+    return draw(_cached(model))
+
+
+@functools.cache
+def _cached(model: type[BaseModel]) -> st.SearchStrategy[BaseModel]:
+    return models(model)
 
 
 def _bound(metadata: list[Any], kind: type[Any], default: int) -> int:
@@ -199,6 +212,27 @@ def _profiles() -> st.SearchStrategy[Any]:
 # Part of a profile, hence before it.
 _FITTED[SharingGroups] = (_sets(SharingGroups, "subscriptions", "tenants"), lambda _: True)
 
+_LABEL_KEYS = st.from_regex(
+    r"([a-z0-9]{1,9}\.example/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,9}[A-Za-z0-9])?", fullmatch=True, alphabet=_ASCII
+)
+_LABEL_VALUES = st.from_regex(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,9}[A-Za-z0-9])?)?", fullmatch=True, alphabet=_ASCII)
+
+
+def _source_fits(source: VersionSource) -> bool:
+    if source.os_disk is None:
+        return not source.data_disks
+    disks = (source.os_disk, *source.data_disks)
+    return _unique(disk.lun for disk in source.data_disks) and all(
+        _unique(value.lower() for value in values)
+        for values in (
+            [disk.vhd_import_ref.name for disk in disks if disk.vhd_import_ref is not None],
+            [disk.blob.uri for disk in disks if disk.blob is not None],
+            [disk.disk_id for disk in disks if disk.disk_id is not None],
+            [disk.snapshot_id for disk in disks if disk.snapshot_id is not None],
+        )
+    )
+
+
 # Fields whose values a rule restricts further, and what a rule demands of the whole.
 _FITTED |= {
     GallerySpec: (
@@ -229,7 +263,14 @@ _FITTED |= {
         ),
     ),
     VhdImportSpec: ({}, lambda spec: spec.destination is not None or spec.definition_ref is not None),
-    VersionSource: ({}, lambda source: _unique(disk.lun for disk in source.data_disks)),
+    VersionSource: ({}, _source_fits),
+    TemplateMetadata: (
+        {
+            "labels": st.dictionaries(_LABEL_KEYS, _LABEL_VALUES, max_size=_MANY),
+            "annotations": st.dictionaries(_LABEL_KEYS, st.text(_TEXT, max_size=_LONG), max_size=_MANY),
+        },
+        lambda _: True,
+    ),
     ImageVersionSpec: (
         {"version": _VERSION, "tags": _TAGS},
         lambda spec: (

@@ -190,5 +190,13 @@ class ImageVersion(Resource):
         AGE_COLUMN,
     )
 
+    root_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.spec.source.imageVersionRef) || self.spec.source.imageVersionRef.name != self.metadata.name",
+            "imageVersionRef names the version itself: name another one",
+            ".spec.source.imageVersionRef",
+        ),
+    )
+
     spec: ImageVersionSpec
     status: ImageVersionStatus = ImageVersionStatus()

@@ -122,7 +122,7 @@ def arm_id(resource_type: str, what: str, *, description: str | None = None) -> 
     return text(
         f"(?i)^{path}$",  # ARM does not heed the case of ids
         f"this must be the ARM id of {what}: /subscriptions/<id>/resourceGroups/<name>/providers/{provider}{example}",
-        max_length=2048,
+        max_length=1024,
         description=description or f"ARM id of {what}.",
     )
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 _LONGEST = 63
+_LONGEST_IMPORT = 80
 
 
 def fingerprint(*parts: Any) -> str:
@@ -33,3 +34,21 @@ def staging_disk_name(namespace: str, name: str, uid: str) -> str:
     """Return the name of the staging disk of an import: readable, unique, at most 80 characters (Azure's limit)."""
     mark = hashlib.sha256(uid.encode()).hexdigest()[:8]
     return f"{namespace}-{name}"[: 80 - len("-staging-") - len(mark)].rstrip("-._") + f"-staging-{mark}"
+
+
+def import_name(version: str, lun: int | None) -> str:
+    """Return the name of the VhdImport that an image version makes for one of its disks.
+
+    Args:
+        version: Name of the ImageVersion.
+        lun: LUN of the data disk, None for the OS disk.
+
+    Returns:
+        ``<version>-os`` or ``<version>-data-<lun>``; a long name is shortened without losing uniqueness, so that the
+        disk or blob named after it keeps within Azure's 80 characters.
+    """
+    tail = "-os" if lun is None else f"-data-{lun}"
+    if len(version) + len(tail) <= _LONGEST_IMPORT:
+        return version + tail
+    mark = "-" + hashlib.sha256(version.encode()).hexdigest()[:6]
+    return version[: _LONGEST_IMPORT - len(mark) - len(tail)].rstrip("-.") + mark + tail

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gallery_operator.planning.names import import_name
+
 Reference = tuple[str, str, str]
 """Kind, namespace, name."""
 
@@ -24,11 +26,19 @@ def _references(kind: str, body: Mapping[str, Any]) -> Iterator[Reference]:
         if ref:
             yield "GalleryImageDefinition", namespace, ref.get("name", "")
     if kind == "ImageVersion":
-        source = spec.get("source") or {}
-        for disk in (source.get("osDisk") or {}, *(source.get("dataDisks") or ())):
-            ref = disk.get("vhdImportRef")
-            if ref:
-                yield "VhdImport", namespace, ref.get("name", "")
+        yield from _sources(namespace, (body.get("metadata") or {}).get("name", ""), spec.get("source") or {})
+
+
+def _sources(namespace: str, name: str, source: Mapping[str, Any]) -> Iterator[Reference]:
+    for disk in (source.get("osDisk") or {}, *(source.get("dataDisks") or ())):
+        ref = disk.get("vhdImportRef")
+        if ref:
+            yield "VhdImport", namespace, ref.get("name", "")
+        if disk.get("importTemplate"):
+            yield "VhdImport", namespace, import_name(name, disk.get("lun"))
+    other = source.get("imageVersionRef")
+    if other:
+        yield "ImageVersion", namespace, other.get("name", "")
 
 
 def target_of(kind: str, body: Mapping[str, Any]) -> str | None:

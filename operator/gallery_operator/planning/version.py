@@ -1,7 +1,6 @@
 """Image version: what to send to Azure, and how what is there differs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gallery_operator.api import ImageVersion
@@ -11,44 +10,17 @@ from gallery_operator.planning.ownership import desired_tags, tags_differ
 from gallery_operator.planning.regions import normal
 
 
-@dataclass(frozen=True)
-class DiskPart:
-    """A resolved source of one disk, as ARM wants it under ``source``.
-
-    Attributes:
-        source: ``{"id": …}`` or ``{"storageAccountId": …, "uri": …}``.
-        host_caching: ARM ``hostCaching`` or None.
-        lun: LUN of a data disk; None for the OS disk.
-    """
-
-    source: Mapping[str, str]
-    host_caching: str | None = None
-    lun: int | None = None
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the disk as an item of ``storageProfile``."""
-        wire: dict[str, Any] = {"source": dict(self.source)}
-        if self.lun is not None:
-            wire["lun"] = self.lun
-        if self.host_caching is not None:
-            wire["hostCaching"] = self.host_caching
-        return wire
-
-
 def create_body(
-    version: ImageVersion, location: str, disks: Sequence[DiskPart], owner: Mapping[str, str]
+    version: ImageVersion, location: str, storage: Mapping[str, Any], owner: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the PUT body of a new version.
 
     Args:
         version: What is wanted.
         location: Home region (that of the gallery).
-        disks: OS disk first, then data disks.
+        storage: ``storageProfile``, see :mod:`gallery_operator.planning.sources`.
         owner: Ownership tags.
     """
-    storage: dict[str, Any] = {"osDiskImage": disks[0].to_wire()}
-    if len(disks) > 1:
-        storage["dataDiskImages"] = [each.to_wire() for each in disks[1:]]
     return _body(version, location, version.spec.target_regions, storage, {**version.spec.tags, **owner}, True)
 
 

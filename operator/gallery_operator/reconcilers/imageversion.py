@@ -8,7 +8,6 @@ from typing import Any
 from gallery_operator import metrics
 from gallery_operator.api import ImageVersion
 from gallery_operator.api.imageversion import RegionStatus
-from gallery_operator.api.version_source import DataDiskSource, OsDiskSource
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.planning import replication
 from gallery_operator.planning import version as plan
@@ -16,6 +15,7 @@ from gallery_operator.planning.compare import differences
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.ownership import owner_tags
 from gallery_operator.planning.regions import normal
+from gallery_operator.planning.sources import templates
 from gallery_operator.planning.status import timestamp
 from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import (
@@ -30,7 +30,8 @@ from gallery_operator.reconcilers.common import (
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.scope import DefinitionScope, credential, definition_of
-from gallery_operator.reconcilers.sources import resolve_disks
+from gallery_operator.reconcilers.sources import storage_profile
+from gallery_operator.reconcilers.version_imports import make_imports
 
 _EXPAND = "ReplicationStatus"
 
@@ -126,9 +127,9 @@ async def observe(ctx: Context, version: ImageVersion) -> Report:
 
 async def finalize(ctx: Context, version: ImageVersion) -> Report:
     """Delete an image version; ``Done`` means that the finalizer may go."""
-    if version.spec.deletion_policy == "Retain":
-        return Report(Done("The image version is left in Azure.", "Retained"))
     resource_id = version.status.resource_id
+    if version.spec.deletion_policy == "Retain":
+        return await _retain(ctx, version)
     try:
         scope = await definition_of(ctx, version.metadata.namespace, version.spec.definition_ref.name, deleting=True)
     except Halt:
@@ -152,6 +153,19 @@ async def finalize(ctx: Context, version: ImageVersion) -> Report:
     return Report(Waiting("Deleting", message, polling(ctx, version)), {"provisioningState": "Deleting"})
 
 
+async def _retain(ctx: Context, version: ImageVersion) -> Report:
+    """Leave the version in Azure, but not before Azure has copied the disks that go with this object."""
+    resource_id = version.status.resource_id
+    if resource_id is not None and templates(version) and version.status.provisioning_state == "Creating":
+        scope = await definition_of(ctx, version.metadata.namespace, version.spec.definition_ref.name, deleting=True)
+        if scope is not None:
+            existing = await scope.gallery.arm.get(resource_id)
+            if properties(existing).get("provisioningState") == "Creating":
+                message = "Waiting until Azure has the content of the disks that this version imports."
+                return Report(Waiting("Replicating", message, polling(ctx, version)))
+    return Report(Done("The image version is left in Azure.", "Retained"))
+
+
 def _check_home_region(version: ImageVersion, scope: DefinitionScope) -> None:
     home = scope.gallery.location
     if normal(home) not in {normal(each.name) for each in version.spec.target_regions}:
@@ -166,9 +180,16 @@ def _check_home_region(version: ImageVersion, scope: DefinitionScope) -> None:
 async def _create(
     ctx: Context, version: ImageVersion, scope: DefinitionScope, resource_id: str, owner: dict[str, str]
 ) -> Report:
-    sources: Sequence[OsDiskSource | DataDiskSource] = (version.spec.source.os_disk, *version.spec.source.data_disks)
-    disks = await resolve_disks(ctx, version, sources)
-    body = plan.create_body(version, scope.gallery.location, disks, owner)
+    try:
+        report = await make_imports(ctx, version)
+        if report is not None:
+            return report
+        storage = await storage_profile(ctx, version)
+    except Halt as halt:
+        # Nothing is in Azure: an import must not take an earlier success for one with its disk.
+        halt.status.setdefault("provisioningState", None)
+        raise
+    body = plan.create_body(version, scope.gallery.location, storage, owner)
     created = await scope.gallery.arm.put(resource_id, body)
     statuses = replication.region_statuses(version, created)
     seen = _Observed(version, scope, resource_id, created, statuses, owner)

@@ -4,6 +4,7 @@ from typing import Any
 
 from gallery_operator import metrics
 from gallery_operator.api import ImageVersion, VhdImport
+from gallery_operator.api.meta import FINALIZER
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.contract import Report as WorkerReport
 from gallery_operator.planning.jobs import JobPhase, JobState
@@ -263,7 +264,13 @@ async def _wait_for_versions(ctx: Context, vhd_import: VhdImport) -> None:
     """Let a version that is being made from the disk finish first; one that has its content needs it no longer."""
     for key in ctx.hints.referrers(key_of(vhd_import)):
         body = await ctx.kube.get(key.kind, key.namespace, key.name)
-        if body is not None and ImageVersion.model_validate(body).status.provisioning_state not in (None, "Succeeded"):
+        if body is None:
+            continue
+        version = ImageVersion.model_validate(body)
+        if version.metadata.deletion_timestamp is not None and FINALIZER not in version.metadata.finalizers:
+            # It is out of Azure; in a foreground deletion it now waits for what it owns: this import.
+            continue
+        if version.status.provisioning_state not in (None, "Succeeded"):
             await wait_for_dependents(ctx, vhd_import, ("ImageVersion",))
 
 

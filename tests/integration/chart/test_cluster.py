@@ -22,8 +22,10 @@ ALL_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "del
 # (group, resource) -> verbs; what is not here must be forbidden.
 RIGHTS: dict[tuple[str, str], set[str]] = {
     **{(GROUP, kind): {"get", "list", "watch", "patch"} for kind in KINDS},
+    (GROUP, "vhdimports"): {"get", "list", "watch", "patch", "create", "delete"},
     **{(GROUP, f"{kind}/status"): {"patch"} for kind in KINDS},
     (GROUP, "vhdimports/finalizers"): {"update"},
+    (GROUP, "imageversions/finalizers"): {"update"},
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete"},
     ("", "pods"): {"list"},
     ("", "secrets"): {"get", "create", "update", "delete"},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.integration.crds.cases import Case, tag_cases
+from tests.integration.crds.cases_source import source_cases
 from tests.support import samples
 
 
@@ -17,7 +18,11 @@ def image_version_cases() -> list[Case]:
         return {"spec.targetRegions": [{"name": name, **more} for name in names]}
 
     def data_disks(*luns: int) -> dict[str, Any]:
-        return {"spec.source.dataDisks": [{"lun": lun, "vhdImportRef": {"name": "data"}} for lun in luns]}
+        return {
+            "spec.source.dataDisks": [
+                {"lun": lun, "vhdImportRef": {"name": f"data{index}"}} for index, lun in enumerate(luns)
+            ]
+        }
 
     def os_disk(source: dict[str, Any]) -> dict[str, Any]:
         return {"spec.source.osDisk": source}
@@ -25,14 +30,15 @@ def image_version_cases() -> list[Case]:
     form = "version must be Major.Minor.Patch, three numbers of at most 2147483647, for example 12.7.20261123"
     twice = "targetRegions names a region twice: name each once, with its regionalReplicaCount"
     shallow = "replicationMode Shallow allows one region with one replica"
-    os_source = "set exactly one of vhdImportRef, blob, diskId and snapshotId for the OS disk"
-    data_source = "set exactly one of vhdImportRef, blob, diskId and snapshotId for each data disk"
+    os_source = "set exactly one of vhdImportRef, importTemplate, blob, diskId and snapshotId for the OS disk"
+    data_source = "set exactly one of vhdImportRef, importTemplate, blob, diskId and snapshotId for each data disk"
     blob = {"storageAccountId": samples.STORAGE_ACCOUNT, "uri": "https://a.blob.core.windows.net/vhds/a.vhd"}
     count = "spec.targetRegions.0.regionalReplicaCount"
     sku = "storageAccountType of a region cannot be changed: remove the region"
     many = [f"region{number}" for number in range(100)]
     return [
         case("minimal"),
+        *source_cases(),
         *tag_cases("ImageVersion", "spec.tags"),
         *(
             case(f"version {version}", {"spec.version": version}, form, path="spec.version")

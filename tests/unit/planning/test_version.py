@@ -12,6 +12,7 @@ from gallery_operator.api.imageversion import RegionStatus
 from gallery_operator.planning import replication
 from gallery_operator.planning import version as plan
 from gallery_operator.planning.regions import normal
+from gallery_operator.planning.sources import DiskPart, profile_of_disks
 
 Json = dict[str, Any]
 OWNER = {"gallery-operator.dev-name": "v"}
@@ -93,8 +94,8 @@ def test_differences(wanted: ImageVersion, existing: Json, told: list[str]) -> N
 
 
 def test_create_body_names_disks_by_lun() -> None:
-    disks = [plan.DiskPart({"id": "os"}, "ReadOnly"), plan.DiskPart({"id": "d"}, None, 3)]
-    body = plan.create_body(version(), "westeurope", disks, OWNER)
+    disks = [DiskPart({"id": "os"}, "ReadOnly"), DiskPart({"id": "d"}, None, 3)]
+    body = plan.create_body(version(), "westeurope", profile_of_disks(disks), OWNER)
     assert body["properties"]["storageProfile"] == {
         "osDiskImage": {"source": {"id": "os"}, "hostCaching": "ReadOnly"},
         "dataDiskImages": [{"source": {"id": "d"}, "lun": 3}],
