@@ -41,8 +41,11 @@ AZURE_THROTTLE_SECONDS = Counter(
 IMPORT_BYTES_UPLOADED = Counter(f"{PREFIX}_import_uploaded_bytes_total", "Bytes sent to Azure by finished upload pods.")
 IMPORT_BYTES_SKIPPED = Counter(f"{PREFIX}_import_skipped_bytes_total", "Zero bytes that need not be sent.")
 IMPORT_FAILURES = Counter(f"{PREFIX}_import_failures_total", "Failed import pods by step and code.", ["step", "code"])
-PREREQUISITE_FINDINGS = Counter(
-    f"{PREFIX}_prerequisite_findings_total", "Findings of finished checks by id and severity.", ["check", "severity"]
+PREREQUISITE_CHECKS = Counter(
+    f"{PREFIX}_prerequisite_checks_total",
+    "Checks of disks by id and result (pass, failure, warning, info, unknown, ignored); those that do not apply are "
+    "not counted.",
+    ["check", "result"],
 )
 REGION_REPAIRS = Counter(
     f"{PREFIX}_region_repairs_total", "Regions taken out and added again after a failure.", ["region"]

@@ -67,16 +67,19 @@ class ApiServer:
     Attributes:
         kubeconfig: For programs under test.
         url: Address of the server.
+        pki: Its keys and certificates, where they are known.
     """
 
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+    def __init__(self, kubeconfig: Path, folder: Path, pki: Path | None = None) -> None:
         """Take address and certificates from a kubeconfig.
 
         Args:
             kubeconfig: With the certificates inline, as hack/cluster writes it.
             folder: Private, for the certificates as files.
+            pki: Where the server has its keys and certificates.
         """
         self.kubeconfig = kubeconfig
+        self.pki = pki
         config = yaml.safe_load(kubeconfig.read_text())
         context = next(item["context"] for item in config["contexts"] if item["name"] == config["current-context"])
         cluster = next(item["cluster"] for item in config["clusters"] if item["name"] == context["cluster"])
@@ -234,7 +237,7 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder.chmod(0o700)
     existing = os.environ.get("GALLERY_OPERATOR_TEST_APISERVER")
     if existing:
-        server = ApiServer(Path(existing), folder)
+        server = ApiServer(Path(existing), folder, Path(existing).parent / "pki")
         server.install_crds()
         yield server
         server.close()
@@ -245,9 +248,9 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     run = f"{_RUN}-{os.getpid()}"
     try:
         # A copy: `down` removes the original, and a program under test may still read it while it ends.
-        original = _cluster("up", run, "--control-plane-only").splitlines()[-1]
+        original = Path(_cluster("up", run, "--control-plane-only").splitlines()[-1])
         kubeconfig = Path(shutil.copy(original, folder / "kubeconfig"))
-        server = ApiServer(kubeconfig, folder)
+        server = ApiServer(kubeconfig, folder, original.parent / "pki")
         server.install_crds()
         yield server
         server.close()

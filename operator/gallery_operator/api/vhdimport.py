@@ -17,16 +17,15 @@ from gallery_operator.api.meta import (
     ResourceGroupName,
     Rule,
     Spec,
-    Status,
     SubscriptionId,
     Tags,
-    Time,
     arm_id,
     at_most_one,
     exactly_one,
     immutable,
     text,
 )
+from gallery_operator.api.vhdimport_status import VhdImportStatus
 
 Checksum = Annotated[
     str,
@@ -325,145 +324,6 @@ class VhdImportSpec(Spec):
     scratch: Scratch = Scratch()
     job: JobOptions = JobOptions()
     deletion_policy: DeletionPolicy = "Delete"
-
-
-class ImportProgress(ApiModel):
-    """How far the current phase is.
-
-    Attributes:
-        bytes: Bytes of the disk that are done.
-        total_bytes: Bytes of the disk.
-        percent: `bytes` of `totalBytes`.
-        percent_text: The same for `kubectl get`.
-        bytes_per_second: Over the last while.
-        rate: The same for `kubectl get`.
-        estimated_completion: At that rate.
-        sent_bytes: Bytes sent to Azure.
-        skipped_bytes: Bytes that need not be sent because they are zero.
-    """
-
-    bytes: int = 0
-    total_bytes: int | None = None
-    percent: int | None = None
-    percent_text: str | None = None
-    bytes_per_second: int | None = None
-    rate: str | None = None
-    estimated_completion: Time | None = None
-    sent_bytes: int | None = None
-    skipped_bytes: int | None = None
-
-
-class ImportedDisk(ApiModel):
-    """What was learned about the disk.
-
-    Attributes:
-        format: `raw`, `vhd`, `vhdx`, `qcow2` or `vmdk`.
-        compression: Of the file it came in.
-        virtual_size: Size of the disk in bytes, as the guest sees it.
-        size: The same for `kubectl get`.
-        data_bytes: Bytes that are not zero.
-        sha256: Of the fixed VHD that is uploaded.
-        distribution: Distribution and release, as found in the image.
-        architecture: As found in the image.
-        in_place: The disk is read from its claim, without a copy.
-    """
-
-    format: str | None = None
-    compression: str | None = None
-    virtual_size: int | None = None
-    size: str | None = None
-    data_bytes: int | None = None
-    sha256: str | None = None
-    distribution: str | None = None
-    architecture: str | None = None
-    in_place: bool | None = None
-
-
-class PrerequisiteFinding(ApiModel):
-    """A check that did not pass.
-
-    Attributes:
-        id: Of the check, for example `NET003`.
-        severity: `error`, `warning` or `info`.
-        message: What was found, and where.
-        remedy: What to do about it.
-    """
-
-    id: str
-    severity: str
-    message: str
-    remedy: str | None = None
-
-
-class PrerequisitesStatus(ApiModel):
-    """Outcome of the checks.
-
-    Attributes:
-        passed: Number of checks that passed.
-        warnings: Number of warnings.
-        failures: Number of errors.
-        unknown: Number of checks that could not be decided.
-        ignored: Number of checks that `spec.prerequisites.ignore` names.
-        summary: All that in a few words, for `kubectl get`.
-        findings: Checks that did not pass.
-        findings_omitted: Number of findings that there was no room for.
-    """
-
-    passed: int = 0
-    warnings: int = 0
-    failures: int = 0
-    unknown: int = 0
-    ignored: int = 0
-    summary: str | None = None
-    findings: Annotated[tuple[PrerequisiteFinding, ...], Field(max_length=256)] = ()
-    findings_omitted: int | None = None
-
-
-class ImportTarget(ApiModel):
-    """Where the disk is in Azure.
-
-    Attributes:
-        type: ``PageBlob`` or ``ManagedDisk``.
-        resource_id: ARM id of the disk, or of the storage account of a blob.
-        blob_url: URL of the blob, without a SAS.
-        location: Region of a disk.
-        staging: The disk is temporary: it goes when the version that uses it has succeeded.
-    """
-
-    type: Literal["PageBlob", "ManagedDisk"]
-    resource_id: str
-    blob_url: str | None = None
-    location: str | None = None
-    staging: bool = False
-
-
-class VhdImportStatus(Status):
-    """Observed state of an import.
-
-    Attributes:
-        phase: Where the import is.
-        progress: How far the phase is.
-        uploaded: The upload Job has finished.
-        sent_bytes: Bytes sent to Azure by all upload pods together.
-        next_retry_time: When a failed step is tried again.
-        prepared: Fingerprint of the settings that the finished prepare Job ran with.
-        attempts: Pods started for the current Job.
-        staging_released: The staging disk has been removed because a version has taken its content.
-    """
-
-    phase: (
-        Literal["Pending", "Preparing", "Checked", "Uploading", "Finalizing", "Succeeded", "Failed", "Deleting"] | None
-    ) = None
-    progress: ImportProgress | None = None
-    disk: ImportedDisk | None = None
-    prerequisites: PrerequisitesStatus | None = None
-    target: ImportTarget | None = None
-    prepared: str | None = None
-    uploaded: bool | None = None
-    sent_bytes: int | None = None
-    attempts: int | None = None
-    next_retry_time: Time | None = None
-    staging_released: bool | None = None
 
 
 class VhdImport(Resource):

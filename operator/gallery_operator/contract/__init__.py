@@ -1,9 +1,19 @@
 """What the operator and its worker pods say to each other.
 
 One schema, used by both sides: configuration goes in as an environment variable, a report comes back as
-the pod's termination message, progress is read over HTTP while the pod runs.
+the pod's termination message, the whole report of the checks in its log, progress is read over HTTP while the pod runs.
 """
 
+from gallery_operator.contract.checklog import MAX_LOG_BYTES, MAX_LOG_LINES, log_lines, parse_log
+from gallery_operator.contract.checks import (
+    CheckCounts,
+    CheckedAgainst,
+    CheckedContainer,
+    CheckOutcome,
+    ChecksDocument,
+    CheckStatus,
+    printable,
+)
 from gallery_operator.contract.config import (
     CONFIG_VARIABLE,
     GuestProfile,
@@ -29,7 +39,15 @@ from gallery_operator.contract.report import (
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "MAX_LOG_BYTES",
+    "MAX_LOG_LINES",
     "MAX_REPORT_BYTES",
+    "CheckCounts",
+    "CheckOutcome",
+    "CheckStatus",
+    "CheckedAgainst",
+    "CheckedContainer",
+    "ChecksDocument",
     "DiskFacts",
     "ExitCode",
     "FailureCode",
@@ -45,5 +63,8 @@ __all__ = [
     "UploadFacts",
     "UrlSource",
     "dump_report",
+    "log_lines",
+    "parse_log",
     "parse_report",
+    "printable",
 ]

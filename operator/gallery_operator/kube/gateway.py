@@ -230,6 +230,25 @@ class KubeGateway:
         metrics.KUBERNETES_WRITES.labels(kind=kind, verb="delete").inc()
         return True
 
+    async def pod_log(self, namespace: str, name: str, container: str, *, lines: int, limit: int) -> str:
+        """Return the end of a container's log.
+
+        Args:
+            namespace: Namespace.
+            name: Name of the pod.
+            container: Name of the container.
+            lines: Most lines, counted from the end.
+            limit: Most bytes of these; the server stops there.
+
+        Raises:
+            KubeError: ``NOT_FOUND``: there is no such pod; ``INVALID``: it has no such log (any more);
+                ``UNAVAILABLE``: its node does not answer.
+        """
+        query = [("container", container), ("tailLines", str(lines)), ("limitBytes", str(limit))]
+        path = path_of("Pod").item(namespace, name) + "/log"
+        text = await self._send("GET", path, f"read the log of Pod {namespace}/{name}", query=query, accept="*/*")
+        return text[:limit].decode("utf-8", "replace")
+
     async def raw(self, path: str) -> Body:
         """Return the JSON document at a path, for example discovery documents."""
         return await self._request("GET", path, f"read {path}")
@@ -252,27 +271,40 @@ class KubeGateway:
         body: object = None,
         content_type: str = "application/json",
     ) -> Body:
+        text = await self._send(method, path, what, query=query, body=body, content_type=content_type)
+        return _document(text)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: object = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
         if self._client is None:
             raise RuntimeError("the gateway is not open")
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         try:
-            verb, url, full_headers, data, _ = await self._client.param_serialize(
+            verb, url, full_headers, content, _ = await self._client.param_serialize(
                 method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
             )
-            answer = await self._client.call_api(verb, url, full_headers, data, _request_timeout=_TIMEOUT_SECONDS)
-            text = await answer.read()
+            answer = await self._client.call_api(verb, url, full_headers, content, _request_timeout=_TIMEOUT_SECONDS)
+            data = await answer.read()
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
             raise KubeError(KubeReason.UNAVAILABLE, f"{what}: {type(error).__name__}: {error}") from error
-        try:
-            document = json.loads(text) if text else {}
-        except ValueError:
-            document = {}
         if answer.status >= 400:
             after = answer.headers.get("Retry-After")
-            raise from_status(
-                answer.status,
-                document if isinstance(document, dict) else {},
-                what,
-                float(after) if after and after.isdigit() else None,
-            )
-        return document if isinstance(document, dict) else {}
+            raise from_status(answer.status, _document(data), what, float(after) if after and after.isdigit() else None)
+        return bytes(data)
+
+
+def _document(data: bytes) -> Body:
+    try:
+        document = json.loads(data) if data else {}
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

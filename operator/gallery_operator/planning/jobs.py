@@ -23,7 +23,7 @@ ASKED_ANNOTATION = f"{GROUP}/asked"
 PORT = 8080
 
 _USER = 65532
-_CONTAINER = "worker"
+CONTAINER = "worker"
 _KEEP_FINISHED_SECONDS = 86_400
 _DEADLINE_SECONDS = 86_400
 
@@ -171,7 +171,7 @@ def job(
         volumes.append({"name": "target", "secret": {"secretName": target}})
         mounts.append({"name": "target", "mountPath": "/etc/worker/target", "readOnly": True})
     container: dict[str, Any] = {
-        "name": _CONTAINER,
+        "name": CONTAINER,
         "image": settings.image,
         "imagePullPolicy": settings.pull_policy,
         "args": ["worker", component],
@@ -223,7 +223,7 @@ def job(
                     {
                         "action": "FailJob",
                         "onExitCodes": {
-                            "containerName": _CONTAINER,
+                            "containerName": CONTAINER,
                             "operator": "In",
                             "values": [int(ExitCode.FAILED)],
                         },
@@ -260,10 +260,12 @@ class JobState:
         report: The last report of a pod, if there is one.
         problem: Why nothing goes on, in words (an image that cannot be pulled, a claim that is not bound), or ``""``.
         attempts: Pods started so far.
+        pod: Name of the pod whose report it is, or None.
         pod_ip: Address of the running pod, or None.
         started_at: When the Job started, as the API server wrote it, or None.
-        finished_at: When it failed, or None.
+        finished_at: When it ended, or None.
         asked: What the import's annotation that asks for another try said when the Job was made.
+        uid: The Job's uid, or None.
     """
 
     phase: JobPhase
@@ -274,6 +276,8 @@ class JobState:
     started_at: str | None = None
     finished_at: str | None = None
     asked: str = ""
+    uid: str | None = None
+    pod: str | None = None
 
 
 def observe(body: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -> JobState:
@@ -291,13 +295,15 @@ def observe(body: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -
     status = body.get("status") or {}
     finished = {each["type"] for each in status.get("conditions") or [] if each.get("status") == "True"}
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
-    report = next((found for pod in newest_first if (found := _report(pod)) is not None), None)
+    told = ((found, pod["metadata"]["name"]) for pod in newest_first if (found := _report(pod)) is not None)
+    report, pod_name = next(told, (None, None))
+    who = {"uid": uid, "pod": pod_name}
     attempts = max(
         len(pods), int(status.get("failed") or 0) + int(status.get("active") or 0) + int(status.get("succeeded") or 0)
     )
     started = status.get("startTime")
     if "Complete" in finished or int(status.get("succeeded") or 0) > 0:
-        return JobState(JobPhase.SUCCEEDED, report, "", attempts, None, started)
+        return JobState(JobPhase.SUCCEEDED, report, "", attempts, None, started, status.get("completionTime"), **who)
     if "Failed" in finished or "FailureTarget" in finished:
         ended = [
             each.get("lastTransitionTime")
@@ -306,7 +312,7 @@ def observe(body: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -
         ]
         finished_at = ended[0] if ended else None
         problem = _failure(body, newest_first)
-        return JobState(JobPhase.FAILED, report, problem, attempts, None, started, finished_at, asked)
+        return JobState(JobPhase.FAILED, report, problem, attempts, None, started, finished_at, asked, **who)
     running = next((pod for pod in newest_first if (pod.get("status") or {}).get("phase") == "Running"), None)
     if running is not None:
         return JobState(JobPhase.RUNNING, report, "", attempts, running["status"].get("podIP"), started)

@@ -14,15 +14,15 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def child_name(parent: str, purpose: str, suffix: str) -> str:
+def child_name(parent: str, purpose: str, suffix: str = "") -> str:
     """Return ``<parent>-<purpose>-<suffix>``, shortened to a DNS label without losing uniqueness.
 
     Args:
         parent: Name of the owning object.
         purpose: For example ``prepare``.
-        suffix: A fingerprint.
+        suffix: A fingerprint; empty (and no hyphen before it) for what there is only one of.
     """
-    tail = f"-{purpose}-{suffix}"
+    tail = f"-{purpose}-{suffix}" if suffix else f"-{purpose}"
     head = parent.replace(".", "-")
     if len(head) + len(tail) > _LONGEST or head != parent:
         mark = hashlib.sha256(parent.encode()).hexdigest()[:6]

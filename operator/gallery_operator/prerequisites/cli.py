@@ -8,17 +8,20 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Final, TextIO
 
-from gallery_operator.contract import GuestProfile, PrerequisitesConfig
+from gallery_operator.contract import ChecksDocument, GuestProfile, PrerequisitesConfig
 from gallery_operator.prerequisites import output, render
+from gallery_operator.prerequisites import report as reports
 from gallery_operator.prerequisites.catalogue import find, rows
 from gallery_operator.prerequisites.checker import check_disk
-from gallery_operator.prerequisites.container import ContainerFacts
 from gallery_operator.prerequisites.imagefile import ImageFileError, open_image_file
 from gallery_operator.prerequisites.model import CheckReport
+
+_HINT: Final = "--all shows every check, --explain ID says what one is for"
 
 OUTPUTS: Final = ("table", "json", "yaml", "sarif", "junit")
 """Values of ``--output``."""
@@ -135,56 +138,66 @@ def _check_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ignore", action="append", default=[], metavar="ID", help="do not heed a check (repeatable)")
     parser.add_argument("--on-unknown", choices=["Block", "Allow"], default="Block", help="decides the exit code 3")
+    parser.add_argument(
+        "--feature",
+        action="append",
+        default=[],
+        type=_feature,
+        metavar="NAME=VALUE",
+        help="what the image definition claims, for example DiskControllerTypes=SCSI,NVMe (repeatable)",
+    )
+    parser.add_argument(
+        "--replication-mode", choices=["Full", "Shallow"], default="Full", help="of the image version: limits the size"
+    )
     parser.add_argument("--all", action="store_true", help="also show what passed or does not apply")
     parser.add_argument("--explain", metavar="ID", help="say what a check is for, and how to mend it")
     parser.add_argument("-o", "--output", choices=list(OUTPUTS), default="table", help="default: table")
+    parser.add_argument(
+        "--color", choices=["auto", "always", "never"], default="auto", help="default: on a terminal, unless $NO_COLOR"
+    )
     return parser
 
 
 def _check(options: argparse.Namespace) -> int:
-    style = _style(sys.stdout)
-    if options.explain:
-        row = find(options.explain)
-        if row is None or options.image is None:
-            sys.stdout.write(render.explanation(row, style) if row is not None else "")
-            return CheckExit.OK
+    style = _style(sys.stdout, options.color)
+    row = find(options.explain) if options.explain else None
+    if row is not None and options.image is None:
+        sys.stdout.write(render.explanation(row, style))
+        return CheckExit.OK
     profile = GuestProfile(
         os_state=options.os_state,
         hyper_v_generation=options.generation,
         architecture=options.architecture,
         disk_role=options.disk_role,
+        features=dict(options.feature),
     )
     config = PrerequisitesConfig(level=options.level, on_unknown=options.on_unknown, ignore=tuple(options.ignore))
     try:
         with open_image_file(options.image, as_is=options.as_is, progress=_progress(sys.stderr)) as image:
-            report = check_disk(image.disk, profile, config, image.container)
-            container = image.container
+            container = replace(image.container, replication_mode=options.replication_mode)
+            report = check_disk(image.disk, profile, config, container)
     except ImageFileError as error:
         return _complain(str(error))
     name = str(options.image)
-    if options.explain:
-        row = find(options.explain)
-        report = _only(report, row.id if row is not None else "")
-        sys.stdout.write(render.explanation(row, style) + "\n" if row is not None and options.output == "table" else "")
+    if row is not None:
+        report = _only(report, row.id)
+    document = reports.whole(report, name, container, profile, config)
     if options.output == "table":
-        text = render.table(
-            report, name, container, profile, options.level, style, everything=options.all or bool(options.explain)
-        )
+        everything = options.all or row is not None
+        text = render.explanation(row, style) + "\n" if row is not None else ""
+        text += render.table(document, style, everything=everything, hint="" if everything else _HINT)
     else:
-        text = _for_programs(options.output, report, name, container, profile, config)
+        text = _for_programs(options.output, report, name, document)
     sys.stdout.write(text)
     return exit_code(report, config)
 
 
-def _for_programs(
-    kind: str, report: CheckReport, name: str, container: ContainerFacts, profile: GuestProfile,
-    config: PrerequisitesConfig,
-) -> str:  # fmt: skip
+def _for_programs(kind: str, report: CheckReport, name: str, document: ChecksDocument) -> str:
     if kind == "sarif":
         return render.as_json(output.sarif(report, name))
     if kind == "junit":
         return output.junit(report, name)
-    content = render.document(report, name, container, profile, config)
+    content = document.model_dump(mode="json", by_alias=True)
     return render.as_json(content) if kind == "json" else render.as_yaml(content)
 
 
@@ -202,12 +215,21 @@ def _only(report: CheckReport, check_id: str) -> CheckReport:
     return CheckReport(kept, report.distribution, report.architecture, report.notes)
 
 
-def _style(stream: TextIO) -> render.Style:
+def _feature(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, for example SecurityType=TrustedLaunch")
+    return name, value
+
+
+def _style(stream: TextIO, colour: str = "auto") -> render.Style:
     terminal = stream.isatty()
     width = max(60, min(120, shutil.get_terminal_size((100, 24)).columns)) if terminal else 100
     # https://no-color.org: any value that is not empty
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return render.Style(width, colour)
+    wanted = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    if colour != "auto":
+        wanted = colour == "always"
+    return render.Style(width, wanted)
 
 
 def _progress(stream: TextIO) -> Callable[[str], None]:

@@ -8,21 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gallery_operator.contract import GuestProfile, PrerequisitesConfig
-from gallery_operator.prerequisites.container import GIB, MIB, ContainerFacts
-from gallery_operator.prerequisites.model import CheckReport, CheckResult, Levels, Severity, Status
-from gallery_operator.prerequisites.registry import LATEST, Row
+from gallery_operator.contract import CheckedContainer, CheckOutcome, ChecksDocument, CheckStatus
+from gallery_operator.prerequisites.container import GIB, MIB
+from gallery_operator.prerequisites.model import Levels, Severity
+from gallery_operator.prerequisites.registry import LATEST, TOPICS, Row
 
-_HEADINGS: Final[Mapping[Status, tuple[str, str]]] = {
-    Status.FAIL: ("Errors", "31;1"),
-    Status.UNKNOWN: ("Unknown", "35;1"),
-    Status.WARN: ("Warnings", "33;1"),
-    Status.INFO: ("Information", "36;1"),
-    Status.IGNORED: ("Ignored", "2"),
-    Status.PASS: ("Passed", "32;1"),
-    Status.NOT_APPLICABLE: ("Not applicable", "2"),
+_HEADINGS: Final[Mapping[CheckStatus, tuple[str, str]]] = {
+    "fail": ("Errors", "31;1"),
+    "unknown": ("Unknown", "35;1"),
+    "warn": ("Warnings", "33;1"),
+    "info": ("Information", "36;1"),
+    "ignored": ("Ignored", "2"),
+    "pass": ("Passed", "32;1"),
+    "notApplicable": ("Not applicable", "2"),
 }
-_ATTENTION: Final = (Status.FAIL, Status.UNKNOWN, Status.WARN, Status.INFO, Status.IGNORED)
+_ATTENTION: Final = ("fail", "unknown", "warn", "info", "ignored")
+_INDENT: Final = 12
 _VERDICTS: Final = {"ok": ("ok", "32;1"), "failed": ("failed", "31;1"), "unknown": ("inconclusive", "35;1")}
 
 
@@ -51,120 +52,83 @@ class Style:
         return [f"{margin}{first if number == 0 else ' ' * len(first)}{line}" for number, line in enumerate(lines)]
 
 
-def table(
-    report: CheckReport, image: str, container: ContainerFacts, profile: GuestProfile, level: str, style: Style,
-    *, everything: bool = False,
-) -> str:  # fmt: skip
-    """The report for a person, grouped by severity.
+def table(document: ChecksDocument, style: Style, *, everything: bool = False, hint: str = "") -> str:
+    """The report for a person, grouped by severity and within it by topic.
 
     Args:
-        report: The outcome.
-        image: Name of the file.
-        container: The file.
-        profile: What it was checked against.
-        level: ``Default`` or ``Strict``.
+        document: The report.
         style: Width and colour.
         everything: Also what passed or does not apply.
+        hint: What to do to learn more, for the last line.
     """
-    about = [describe_container(container), report.distribution or "distribution unknown"]
-    about += [report.architecture] if report.architecture else []
-    against: list[str] = [profile.os_state, profile.hyper_v_generation, profile.architecture]
-    if profile.disk_role == "data":
+    wanted = document.checked_against
+    about = [describe_container(document.container), document.distribution or "distribution unknown"]
+    about += [document.architecture] if document.architecture else []
+    against = [wanted.os_state, wanted.hyper_v_generation, wanted.architecture]
+    if wanted.disk_role == "data":
         about, against = about[:1], ["data disk"]
+    against += [f"replication {wanted.replication_mode}"] if wanted.replication_mode != "Full" else []
+    against += [f"{name} {value}" for name, value in wanted.features.items()]
     lines = [
-        f"{style.paint(image, '1')}: {', '.join(about)}",
-        f"checked against {', '.join(against)}, level {level}",
+        f"{style.paint(document.image, '1')}: {', '.join(about)}",
+        f"checked against {', '.join(against)}, level {wanted.level}",
     ]
-    lines += [line for note in report.notes if profile.disk_role == "os" for line in style.block(note, 0, "note: ")]
+    lines += [line for note in document.notes if wanted.disk_role == "os" for line in style.block(note, 0, "note: ")]
+    lines += ["note: texts or results were cut, there is no room for all"] if document.truncated else []
     for status, (heading, code) in _HEADINGS.items():
         if status not in _ATTENTION and not everything:
             continue
-        found = [each for each in report.results if each.status is status]
+        found = [each for each in document.results if each.status == status]
         if found:
             lines += ["", style.paint(f"{heading} ({len(found)})", code)]
-            for each in found:
-                lines += _result(each, code, style)
-    lines += ["", _last_line(report, style, everything=everything)]
+            lines += _by_topic(found, code, style)
+    lines += ["", _last_line(document, style, hint)]
     return "\n".join(lines) + "\n"
 
 
-def _result(result: CheckResult, code: str, style: Style) -> list[str]:
-    title = style.block(result.title, 10)
-    lines = [f"  {style.paint(result.id, code)}  {title[0].strip()}", *title[1:]]
-    lines += style.block(result.message, 10)
-    lines += style.block(result.remedy, 10, "fix: ")
+def _by_topic(results: Sequence[CheckOutcome], code: str, style: Style) -> list[str]:
+    lines: list[str] = []
+    topic = ""
+    for each in results:
+        # A worker of a newer version may know topics that this one does not.
+        own = TOPICS.get(each.id[:3], each.id[:3])
+        if own != topic:
+            topic = own
+            lines.append(f"  {style.paint(topic, '4')}")
+        lines += _result(each, code, style)
     return lines
 
 
-def _last_line(report: CheckReport, style: Style, *, everything: bool) -> str:
-    counts = [
-        (Status.PASS, "passed"),
-        (Status.FAIL, "errors"),
-        (Status.WARN, "warnings"),
-        (Status.INFO, "information"),
-        (Status.UNKNOWN, "unknown"),
-        (Status.IGNORED, "ignored"),
-        (Status.NOT_APPLICABLE, "not applicable"),
+def _result(result: CheckOutcome, code: str, style: Style) -> list[str]:
+    title = style.block(result.title, _INDENT) or [""]
+    lines = [f"    {style.paint(result.id, code)}  {title[0].strip()}", *title[1:]]
+    lines += style.block(result.message, _INDENT)
+    lines += style.block(result.remedy, _INDENT, "fix: ")
+    return lines
+
+
+def _last_line(document: ChecksDocument, style: Style, hint: str) -> str:
+    counts = document.summary
+    parts = [
+        (counts.passed, "passed"),
+        (counts.errors, "errors"),
+        (counts.warnings, "warnings"),
+        (counts.information, "information"),
+        (counts.unknown, "unknown"),
+        (counts.ignored, "ignored"),
+        (counts.not_applicable, "not applicable"),
     ]
-    text = ", ".join(f"{report.count(status)} {word}" for status, word in counts if report.count(status))
-    verdict, code = _VERDICTS[report.verdict]
-    hint = "" if everything else "; --all shows every check, --explain ID says what one is for"
-    return f"{style.paint(verdict, code)}: {text}{hint}"
+    text = ", ".join(f"{count} {word}" for count, word in parts if count)
+    verdict, code = _VERDICTS[document.verdict]
+    return f"{style.paint(verdict, code)}: {text}{f'; {hint}' if hint else ''}"
 
 
-def describe_container(container: ContainerFacts) -> str:
+def describe_container(container: CheckedContainer) -> str:
     """For example ``qcow2 (xz), 2.0 GiB``."""
     size = container.virtual_size
     amount = f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.1f} MiB"
     name = container.format + (f" ({container.compression})" if container.compression else "")
     return f"{name}, {amount}"
-
-
-def document(
-    report: CheckReport, image: str, container: ContainerFacts, profile: GuestProfile, config: PrerequisitesConfig
-) -> dict[str, Any]:
-    """The report for a program: all rows, in the catalogue's order."""
-    summary = report.summary()
-    return {
-        "image": image,
-        "verdict": report.verdict,
-        "distribution": report.distribution,
-        "architecture": report.architecture,
-        "container": {
-            "format": container.format,
-            "compression": container.compression,
-            "virtualSize": container.virtual_size,
-        },
-        "checkedAgainst": {
-            "osState": profile.os_state,
-            "hyperVGeneration": profile.hyper_v_generation,
-            "architecture": profile.architecture,
-            "diskRole": profile.disk_role,
-            "level": config.level,
-        },
-        "summary": {
-            "passed": summary.passed,
-            "errors": summary.failures,
-            "warnings": summary.warnings,
-            "information": report.count(Status.INFO),
-            "unknown": summary.unknown,
-            "ignored": summary.ignored,
-            "notApplicable": report.count(Status.NOT_APPLICABLE),
-        },
-        "notes": list(report.notes),
-        "results": [
-            {
-                "id": each.id,
-                "status": each.status.value,
-                "severity": each.severity.value,
-                "title": each.title,
-                "message": each.message,
-                "remedy": each.remedy,
-                "source": each.source,
-            }
-            for each in report.results
-        ],
-    }
 
 
 def as_json(content: Any) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gallery_operator.api import VhdImport
-from gallery_operator.api.vhdimport import ImportTarget
+from gallery_operator.api.vhdimport_status import ImportTarget
 from gallery_operator.azure import resource_ids
 from gallery_operator.azure.credentials import CredentialSpec
 from gallery_operator.azure.gateway import Arm

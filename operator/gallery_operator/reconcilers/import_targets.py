@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from gallery_operator.api import VhdImport
-from gallery_operator.api.vhdimport import ImportTarget
+from gallery_operator.api.vhdimport_status import ImportTarget
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.planning import jobs
 from gallery_operator.planning.names import child_name, fingerprint

@@ -1,5 +1,6 @@
 """Reconciles ``VhdImport``: prepare, upload, close, and in the end remove what is no longer needed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gallery_operator import metrics
@@ -11,7 +12,7 @@ from gallery_operator.planning.jobs import JobPhase, JobState
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.progress import human, prerequisites_fields
 from gallery_operator.prerequisites.catalogue import remedy_of
-from gallery_operator.reconcilers import import_jobs, import_targets
+from gallery_operator.reconcilers import import_jobs, import_report, import_targets
 from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import key_of, polling, refuse_rivals, wait_for_dependents
 from gallery_operator.reconcilers.context import Context
@@ -107,35 +108,42 @@ async def _prepare(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> Report:
         case JobPhase.PENDING | JobPhase.RUNNING:
             raise await import_jobs.running(ctx, state, "Preparing", "The prepare Job is running.")
         case JobPhase.FAILED:
+            # Before anything is said to have failed, and before another try removes the pod and its log.
+            told = _told(state.report, await _reported(ctx, vhd_import, state))
             end = await import_jobs.failed(ctx, vhd_import, ref, state)
-            end.status.update(_told(state.report))
+            end.status.update(told)
             raise end
         case JobPhase.SUCCEEDED:
-            return _checked(ref, state)
+            return await _checked(ctx, vhd_import, ref, state)
 
 
-def _checked(ref: JobRef, state: JobState) -> Report:
+async def _reported(ctx: Context, vhd_import: VhdImport, state: JobState) -> dict[str, Any]:
+    """Return where the whole report is; what a look before this one has found stays."""
+    before = vhd_import.status.prerequisites
+    if vhd_import.status.phase == "Failed" and before is not None:
+        return before.model_dump(mode="json", by_alias=True, include={"report_ref", "report_problem"})
+    return await import_report.publish(ctx, vhd_import, state)
+
+
+async def _checked(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobState) -> Report:
     report = state.report
     if report is None or report.disk is None:
         raise Halt(
             Stalled("WorkerFailed", f"The Job {ref.name} succeeded but left no report: delete it to run it again.")
         )
-    if report.prerequisites is not None:
-        for finding in report.prerequisites.findings:
-            metrics.PREREQUISITE_FINDINGS.labels(check=finding.id, severity=finding.severity).inc()
     fields = {
         "phase": "Checked",
         "prepared": ref.fingerprint,
         "progress": None,
         "attempts": state.attempts,
-        **_told(report),
+        **_told(report, await import_report.publish(ctx, vhd_import, state)),
     }
     checks = fields["prerequisites"]["summary"] if "prerequisites" in fields else "none"
     event = ("Normal", "Checked", f"{human(report.disk.virtual_size)} disk ({report.disk.format}); checks: {checks}.")
     return Report(Waiting("Checked", "The disk is prepared and checked.", 0.0), fields, (event,))
 
 
-def _told(report: WorkerReport | None) -> dict[str, Any]:
+def _told(report: WorkerReport | None, where: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if report is not None and report.disk is not None:
         disk = report.disk.model_dump(mode="json", exclude_none=True)
@@ -144,7 +152,7 @@ def _told(report: WorkerReport | None) -> dict[str, Any]:
         fields["disk"]["size"] = human(report.disk.virtual_size)
     if report is not None and report.prerequisites is not None:
         remedies = {each.id: remedy_of(each.id) for each in report.prerequisites.findings}
-        fields["prerequisites"] = prerequisites_fields(report.prerequisites, remedies)
+        fields["prerequisites"] = {**prerequisites_fields(report.prerequisites, remedies), **where}
     return fields
 
 

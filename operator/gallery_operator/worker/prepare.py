@@ -1,18 +1,21 @@
 """Job ``prepare``: fetch, verify, decompress, convert, hash, check."""
 
-import logging
 import os
+import sys
+import time
+from typing import TextIO
 
-from gallery_operator.contract import DiskFacts, FailureCode, PrepareConfig, Report
+from gallery_operator.contract import ChecksDocument, DiskFacts, FailureCode, PrepareConfig, Report, log_lines
+from gallery_operator.prerequisites import render
 from gallery_operator.prerequisites.checker import check_disk
 from gallery_operator.prerequisites.container import ContainerFacts
-from gallery_operator.prerequisites.model import CheckReport, Status
+from gallery_operator.prerequisites.model import CheckReport
+from gallery_operator.prerequisites.report import whole
+from gallery_operator.redact import redact
 from gallery_operator.worker.manifest import Manifest
 from gallery_operator.worker.preparation import Preparation, Prepared
 from gallery_operator.worker.runtime import run
 from gallery_operator.worker.tracking import Tracker
-
-log = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -82,15 +85,25 @@ def judge(config: PrepareConfig, manifest: Manifest, checks: CheckReport) -> Rep
 
 def _check(config: PrepareConfig, prepared: Prepared, tracker: Tracker) -> CheckReport:
     tracker.start("Checking", prepared.disk.size)
-    report = check_disk(prepared.disk, config.guest, config.prerequisites, _container(prepared.manifest))
-    for each in report.sorted():
-        level = logging.INFO if each.status is Status.PASS else logging.WARNING
-        if each.status is Status.NOT_APPLICABLE:
-            continue
-        log.log(level, "check %s: %s", each.id, each.status.value, extra={"check": each.id, "status": each.status.value,
-                "title": each.title, "detail": each.message, "remedy": each.remedy})  # fmt: skip
+    container = _container(prepared.manifest)
+    report = check_disk(prepared.disk, config.guest, config.prerequisites, container)
+    write_report(whole(report, "disk", container, config.guest, config.prerequisites), sys.stdout)
     tracker.set_done(prepared.disk.size)
     return report
+
+
+def write_report(document: ChecksDocument, stream: TextIO) -> None:
+    """Write the whole report into the log, for the operator, and what needs attention as a table, for people.
+
+    Args:
+        document: The report.
+        stream: Where the log goes.
+    """
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    table = render.table(document, render.Style())
+    # In one piece: another thread's line must not come between.
+    stream.write("\n".join([*log_lines(document, now, redact), redact(table)]))
+    stream.flush()
 
 
 def _container(manifest: Manifest) -> ContainerFacts:

@@ -29,11 +29,11 @@ RIGHTS: dict[tuple[str, str], set[str]] = {
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete"},
     ("", "pods"): {"list"},
     ("", "secrets"): {"get", "create", "update", "delete"},
-    ("", "configmaps"): {"get"},
+    ("", "pods/log"): {"get"},
+    ("", "configmaps"): {"get", "create", "update"},
     ("", "persistentvolumeclaims"): {"get", "list", "create", "delete"},
     ("", "events"): {"create"},
     # Nothing at all:
-    ("", "pods/log"): set(),
     ("", "pods/exec"): set(),
     ("", "serviceaccounts"): set(),
     ("", "serviceaccounts/token"): set(),
@@ -108,6 +108,13 @@ def test_rights_in_named_namespaces(apiserver: ApiServer, tmp_path: Path) -> Non
     for elsewhere in ("team-b", NAMESPACE, "kube-system"):
         assert not any(rights(apiserver, user, elsewhere).values())
     assert leases(apiserver, user, NAMESPACE, "gallery-operator") == {"get", "create", "update"}
+
+
+def test_rights_without_reports(apiserver: ApiServer, tmp_path: Path) -> None:
+    values = {"fullnameOverride": "rights-less", "rbac": {"checkReports": False}}
+    user = user_of(install_rights(apiserver, tmp_path, values))
+    less = {("", "pods/log"): set(), ("", "configmaps"): {"get"}}
+    assert rights(apiserver, user, "team-a") == RIGHTS | less
 
 
 @pytest.fixture

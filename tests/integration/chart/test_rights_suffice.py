@@ -10,9 +10,11 @@ import pytest
 from tests.integration.chart.install import install_rights
 from tests.integration.reconcilers.player import MIB, Player, checked, disk
 from tests.integration.reconcilers.stage import Stage
+from tests.support import reports
 from tests.support.apiserver import ApiServer
 from tests.support.azure import AzureStand
 from tests.support.chart import NAMESPACE
+from tests.support.kubelet import kubelet
 
 from gallery_operator.runtime.lease import LeaseSettings
 
@@ -53,21 +55,32 @@ async def _journey(stage: Stage) -> None:
     }
     stage.create("VhdImport", "os", {"source": {"url": url}, "definitionRef": {"name": "debian"}})
     stage.version(source={"osDisk": {"vhdImportRef": {"name": "os"}}})
-    async with Player(stage) as player:
-        vhd = disk(20 * MIB)  # the smallest managed disk
-        player.end(await player.job("prepare"), checked(vhd))
-        upload = await player.job("upload")
-        player.end(upload, player.upload(upload, vhd))
-        await stage.ready("ImageVersion", "v1")
-        # What was only needed on the way is gone again.
-        await stage.until(lambda: [each["metadata"]["name"] for each in stage.list("Secret")] == ["auth"])
-        await stage.until(lambda: stage.list("PersistentVolumeClaim") == [])
-        assert {each["reason"] for each in stage.events("os")} >= {"Preparing", "Uploading", "Ready"}
-        for kind, name in (
-            ("ImageVersion", "v1"),
-            ("VhdImport", "os"),
-            ("GalleryImageDefinition", "debian"),
-            ("Gallery", "platform"),
-        ):
-            stage.delete(kind, name)
-            await stage.gone(kind, name)
+    report = reports.document()
+    with kubelet(stage.api) as node:
+        async with Player(stage) as player:
+            player.node = node.node
+            vhd = disk(20 * MIB)  # the smallest managed disk
+            prepare = await player.job("prepare")
+            pod = player.run(prepare)
+            node.logs[pod] = reports.log(report)
+            player.end(prepare, checked(vhd, prerequisites=reports.summary(report)), pod=pod)
+            await _rest(stage, player, vhd)
+
+
+async def _rest(stage: Stage, player: Player, vhd: bytes) -> None:
+    upload = await player.job("upload")
+    assert (stage.get("ConfigMap", "os-prerequisites") or {})["data"]["report.txt"]
+    player.end(upload, player.upload(upload, vhd))
+    await stage.ready("ImageVersion", "v1")
+    # What was only needed on the way is gone again.
+    await stage.until(lambda: [each["metadata"]["name"] for each in stage.list("Secret")] == ["auth"])
+    await stage.until(lambda: stage.list("PersistentVolumeClaim") == [])
+    assert {each["reason"] for each in stage.events("os")} >= {"Preparing", "Uploading", "Ready"}
+    for kind, name in (
+        ("ImageVersion", "v1"),
+        ("VhdImport", "os"),
+        ("GalleryImageDefinition", "debian"),
+        ("Gallery", "platform"),
+    ):
+        stage.delete(kind, name)
+        await stage.gone(kind, name)

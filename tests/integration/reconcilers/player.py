@@ -64,6 +64,7 @@ class Player:
         self.stage = stage
         self._collector: asyncio.Task[None] | None = None
         self._pods = 0
+        self.node: str | None = None  # where pods run; None: nowhere, so that they have no logs
 
     async def __aenter__(self) -> Player:
         """Begin to collect what is deleted in the foreground."""
@@ -130,7 +131,7 @@ class Player:
                         }
                     ],
                 },
-                "spec": template["spec"],
+                "spec": {**template["spec"], **({"nodeName": self.node} if self.node else {})},
             },
         )
         state = {"running": {"startedAt": now()}}

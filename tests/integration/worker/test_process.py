@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import signal
 import subprocess
 import threading
@@ -19,7 +18,8 @@ from tests.integration.worker.blobproxy import Request
 from tests.integration.worker.process import Worker
 from tests.integration.worker.stages import Stage, big_disk
 
-from gallery_operator.contract import ExitCode, FailureCode, PrepareConfig, PrerequisitesConfig
+from gallery_operator.contract import ExitCode, FailureCode, PrepareConfig, PrerequisitesConfig, parse_log
+from gallery_operator.prerequisites.catalogue import rows
 from gallery_operator.worker.prepare import prepare
 from gallery_operator.worker.tracking import Tracker
 
@@ -51,8 +51,14 @@ def test_prepare_ends_with_a_report(server: BadServer, url_config: Make, tmp_pat
     assert status == ExitCode.FAILED
     assert report is not None
     assert report.code in (FailureCode.PREREQUISITES_NOT_MET, FailureCode.PREREQUISITES_UNKNOWN)
-    lines = [json.loads(line) for line in worker.log.read_text().splitlines()]
-    assert any(line.get("check") for line in lines)
+    text = worker.log.read_text()
+    document = parse_log(text)
+    assert document is not None
+    assert [each.id for each in document.results] == [row.id for row in rows()]
+    assert report.prerequisites is not None
+    assert document.summary.errors == report.prerequisites.failures
+    table = text[text.index("\ndisk: raw, ") :]
+    assert "Errors (" in table, "people read the same log"
     assert len(server.seen) == 1
 
 
