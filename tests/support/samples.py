@@ -67,6 +67,7 @@ _FULL: dict[str, list[Json]] = {
             ],
             "tags": {"costCenter": "42"},
             "adoptionPolicy": "Adopt",
+            "managementPolicy": "Manage",
             "deletionPolicy": "Retain",
         },
         {
@@ -115,6 +116,7 @@ _FULL: dict[str, list[Json]] = {
             ],
             "tags": {"costCenter": "42"},
             "adoptionPolicy": "Refuse",
+            "managementPolicy": "Manage",
             "deletionPolicy": "Delete",
         },
         {
@@ -148,6 +150,7 @@ _FULL: dict[str, list[Json]] = {
                 "affinity": {"podAffinity": {}},
                 "retries": 5,
             },
+            "managementPolicy": "Manage",
             "deletionPolicy": "Retain",
         },
         {
@@ -228,6 +231,7 @@ _FULL |= {
             "adoptionPolicy": "Adopt",
             "bypassSoftDelete": True,
             "restorePolicy": "Refuse",
+            "managementPolicy": "Manage",
             "deletionPolicy": "Retain",
         },
         {

@@ -262,7 +262,12 @@ _FITTED |= {
             and (rule.mode == "DeleteVersions" or not rule.delete_objects)
         ),
     ),
-    VhdImportSpec: ({}, lambda spec: spec.destination is not None or spec.definition_ref is not None),
+    VhdImportSpec: (
+        {},
+        lambda spec: (
+            spec.destination is not None or (spec.definition_ref is not None and spec.management_policy != "Observe")
+        ),
+    ),
     VersionSource: ({}, _source_fits),
     TemplateMetadata: (
         {
@@ -280,6 +285,7 @@ _FITTED |= {
                 or [region.regional_replica_count for region in spec.target_regions] == [1]
             )
             and (not spec.safety_profile.block_deletion_before_end_of_life or spec.end_of_life_date is not None)
+            and (spec.source is not None or spec.management_policy == "Observe" or spec.adoption_policy == "Adopt")
         ),
     ),
 }

@@ -39,6 +39,12 @@ class ImageVersionSpec(Spec):
     """
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.source) || self.managementPolicy == 'Observe' || self.adoptionPolicy == 'Adopt'",
+            "set source: where the disks of the version come from. Only a version that exists already can do without "
+            "(managementPolicy Observe, or adoptionPolicy Adopt)",
+            ".source",
+        ),
         immutable("definitionRef", "make a new ImageVersion"),
         immutable("version", "make a new ImageVersion"),
         immutable("source", _NEW),
@@ -87,7 +93,15 @@ class ImageVersionSpec(Spec):
             description="`Major.Minor.Patch`, each an int32.",
         ),
     ]
-    source: VersionSource
+    source: (
+        Annotated[
+            VersionSource,
+            Field(
+                description="Disks of the version; a version that exists already and is adopted or observed needs none."
+            ),
+        ]
+        | None
+    ) = None
     target_regions: Annotated[tuple[TargetRegion, ...], Field(min_length=1, max_length=100)]
     replication_mode: Annotated[
         Literal["Full", "Shallow"],
@@ -192,7 +206,7 @@ class ImageVersion(Resource):
 
     root_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!has(self.spec.source.imageVersionRef) || self.spec.source.imageVersionRef.name != self.metadata.name",
+            "!has(self.spec.source) || !has(self.spec.source.imageVersionRef) || self.spec.source.imageVersionRef.name != self.metadata.name",
             "imageVersionRef names the version itself: name another one",
             ".spec.source.imageVersionRef",
         ),

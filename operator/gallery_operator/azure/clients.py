@@ -18,12 +18,23 @@ import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline import policies
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.identity.aio import CertificateCredential, ClientSecretCredential, WorkloadIdentityCredential
+from azure.identity.aio import (
+    AzureCliCredential,
+    CertificateCredential,
+    ClientSecretCredential,
+    WorkloadIdentityCredential,
+)
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 from azure.storage.blob.aio import BlobServiceClient
 
 from gallery_operator import __version__
-from gallery_operator.azure.credentials import ClientCertificate, ClientSecret, CredentialSpec, WorkloadIdentity
+from gallery_operator.azure.credentials import (
+    AzureCli,
+    ClientCertificate,
+    ClientSecret,
+    CredentialSpec,
+    WorkloadIdentity,
+)
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.settings import AzureSettings
 
@@ -195,6 +206,8 @@ class Clients:
                 return WorkloadIdentityCredential(
                     tenant_id=spec.tenant_id, client_id=spec.client_id, token_file_path=str(token_file), **common
                 )
+            case AzureCli():
+                return AzureCliCredential()
             case ClientSecret(secret):
                 return ClientSecretCredential(spec.tenant_id, spec.client_id, secret.get_secret_value(), **common)
             case ClientCertificate(certificate, password):

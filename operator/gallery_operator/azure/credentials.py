@@ -57,19 +57,24 @@ class ClientCertificate:
 
 
 @dataclass(frozen=True)
+class AzureCli:
+    """Whoever is signed in with ``az login``: for commands on a person's machine, never for the operator."""
+
+
+@dataclass(frozen=True)
 class CredentialSpec:
     """Who the operator is for Azure, and how it proves it. Holds secrets only in types whose repr hides them.
 
     Attributes:
         tenant_id: Id or domain of the tenant.
         client_id: Id of the application or the managed identity.
-        proof: Which of the three kinds, with its secret.
+        proof: Which kind, with its secret.
         subscription_id: Default subscription for what does not name one, or None.
     """
 
     tenant_id: str
     client_id: str
-    proof: WorkloadIdentity | ClientSecret | ClientCertificate = field(repr=False)
+    proof: WorkloadIdentity | ClientSecret | ClientCertificate | AzureCli = field(repr=False)
     subscription_id: str | None = None
 
     @cached_property
@@ -86,6 +91,8 @@ class CredentialSpec:
             case ClientCertificate(certificate, password):
                 parts = [b"certificate", certificate.get_secret_value()]
                 parts.append(password.get_secret_value().encode() if password else b"")
+            case AzureCli():
+                parts = [b"cli"]
         digest = hmac.new(_FINGERPRINT_KEY, digestmod=hashlib.sha256)
         for part in (self.tenant_id.lower().encode(), self.client_id.lower().encode(), *parts):
             digest.update(len(part).to_bytes(8, "big") + part)
@@ -134,6 +141,15 @@ class CredentialSpec:
         token_file = env.get(FEDERATED_TOKEN_FILE, "").strip()
         encoded = {name: value.encode("utf-8", "surrogateescape") for name, value in env.items()}
         return cls._read(encoded, Path(token_file) if token_file else None)
+
+    @classmethod
+    def of_azure_cli(cls, subscription_id: str | None) -> "CredentialSpec":
+        """Return the credential of whoever is signed in with ``az login``.
+
+        Args:
+            subscription_id: Default subscription, or None.
+        """
+        return cls(tenant_id="", client_id="", proof=AzureCli(), subscription_id=subscription_id)
 
     @classmethod
     def _read(cls, data: Mapping[str, bytes], token_file: Path | None) -> "CredentialSpec":

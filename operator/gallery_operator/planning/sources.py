@@ -35,9 +35,9 @@ class DiskPart:
         return wire
 
 
-def disks_of(source: VersionSource) -> tuple[OsDiskSource | DataDiskSource, ...]:
+def disks_of(source: VersionSource | None) -> tuple[OsDiskSource | DataDiskSource, ...]:
     """Return the disks that a source names one by one, OS disk first; none for a source that is an image as a whole."""
-    return (source.os_disk, *source.data_disks) if source.os_disk is not None else ()
+    return (source.os_disk, *source.data_disks) if source is not None and source.os_disk is not None else ()
 
 
 def lun_of(disk: OsDiskSource | DataDiskSource) -> int | None:

@@ -27,9 +27,17 @@ async def storage_profile(ctx: Context, version: ImageVersion) -> dict[str, Any]
     """Return the ``storageProfile`` of a new version.
 
     Raises:
-        Halt: An import or version that it names is missing, not ready, or failed.
+        Halt: There is no source, or an import or version that it names is missing, not ready, or failed.
     """
     source = version.spec.source
+    if source is None:
+        raise Halt(
+            Stalled(
+                "SourceMissing",
+                f"Version {version.spec.version} does not exist in Azure, and this object names no source to make it "
+                "from: delete the object and make it again with spec.source.",
+            )
+        )
     disks = disks_of(source)
     if disks:
         return profile_of_disks([await _disk(ctx, version, each) for each in disks])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.integration.crds.cases import Case, tag_cases
+from tests.integration.crds.cases import ABSENT, Case, tag_cases
 from tests.integration.crds.cases_source import source_cases
 from tests.support import samples
 
@@ -39,6 +39,9 @@ def image_version_cases() -> list[Case]:
     return [
         case("minimal"),
         *source_cases(),
+        case("no source", {"spec.source": ABSENT}, "set source: where the disks of the version come from"),
+        case("no source, observed", {"spec.source": ABSENT, "spec.managementPolicy": "Observe"}),
+        case("no source, adopted", {"spec.source": ABSENT, "spec.adoptionPolicy": "Adopt"}),
         *tag_cases("ImageVersion", "spec.tags"),
         *(
             case(f"version {version}", {"spec.version": version}, form, path="spec.version")

@@ -1,0 +1,1 @@
+"""``gallery-operator export``: the manifests of a gallery that exists, so that a team can start from what it has."""
