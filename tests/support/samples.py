@@ -174,11 +174,13 @@ _FULL: dict[str, list[Json]] = {
     ],
 }
 
+_NOT_IN_A_TEMPLATE = frozenset({"definitionRef", "profile", "diskRole", "managementPolicy"})
+
 # What an import has of its own is what a template of one has, too.
 _TEMPLATES: list[Json] = [
     {
         "metadata": {"labels": {"team": "platform"}, "annotations": {"example.com/build": "42"}},
-        "spec": {name: value for name, value in spec.items() if name not in ("definitionRef", "profile", "diskRole")},
+        "spec": {name: value for name, value in spec.items() if name not in _NOT_IN_A_TEMPLATE},
     }
     for spec in _FULL["VhdImport"]
 ]

@@ -123,7 +123,7 @@ def vhd_import_cases() -> list[Case]:
         ),
         case(
             "observed without a destination",
-            {"spec.managementPolicy": "Observe", "spec.destination": ABSENT},
+            {"spec.managementPolicy": "Observe"},
             "with managementPolicy Observe say in destination which disk to observe",
         ),
         case("observed", {"spec.managementPolicy": "Observe", "spec.destination": {"managedDisk": disk}}),
