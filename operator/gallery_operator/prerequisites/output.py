@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any, Final
 from urllib.parse import quote
 
+from gallery_operator import __version__
 from gallery_operator.prerequisites.catalogue import rows
 from gallery_operator.prerequisites.model import CheckReport, CheckResult, Severity, Status
 from gallery_operator.prerequisites.registry import Row
@@ -45,7 +46,13 @@ def sarif(report: CheckReport, image: str) -> dict[str, Any]:
         "version": "2.1.0",
         "runs": [
             {
-                "tool": {"driver": {"name": "gallery-operator", "rules": [_rule(row) for row in catalogue]}},
+                "tool": {
+                    "driver": {
+                        "name": "gallery-operator",
+                        "version": __version__,
+                        "rules": [_rule(row) for row in catalogue],
+                    }
+                },
                 "results": [
                     _result(each, positions[each.id], location) for each in report.results if each.status in shown
                 ],
@@ -107,6 +114,7 @@ def junit(report: CheckReport, image: str) -> str:
         suites.setdefault(topics[each.id], []).append(each)
     top = ET.Element("testsuites", name=_printable(image))
     _count(top, list(report.results))
+    del top.attrib["skipped"]  # the schema of Jenkins' xUnit plugin knows it of a suite only
     for topic, results in suites.items():
         suite = ET.SubElement(top, "testsuite", name=topic)
         _count(suite, results)

@@ -8,7 +8,7 @@ import yaml
 from tests.unit.prerequisites.machine import Machine, vhd_footer
 
 from gallery_operator.prerequisites import cli
-from gallery_operator.prerequisites.catalogue import rows
+from gallery_operator.prerequisites.catalogue import find, rows
 from gallery_operator.prerequisites.cli import check_main, checks_main
 from gallery_operator.prerequisites.container import GIB, MIB
 
@@ -103,6 +103,9 @@ def test_a_truncated_vhd_is_a_finding_and_no_crash(tmp_path: Path, capsys: Captu
         (["--ignore", "KRN0002", "x"], "did you mean KRN002"),
         (["--explain", "XYZ"], "there is no check XYZ"),
         (["--generation", "V3", "x"], "invalid choice"),
+        (["--feature", "SecurityType", "x"], "is not NAME=VALUE"),
+        (["--feature", "=x", "x"], "is not NAME=VALUE"),
+        (["--replication-mode", "Deep", "x"], "invalid choice"),
         (["/dev/null"], "neither a regular file nor a block device"),
         (["."], "neither a regular file nor a block device"),
     ],
@@ -124,6 +127,51 @@ def test_explain(data_disk: Path, capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert "source: " in out
     assert "Passed (1)" in out
+
+
+def test_findings_are_grouped_by_severity_and_topic(disk: Path, capsys: Capture) -> None:
+    check_main(["--all", str(disk)])
+    lines = capsys.readouterr().out.splitlines()
+    severity, topic, seen = "", "", []
+    for line in lines:
+        if line and not line.startswith(" "):
+            severity, topic = line.split(" (")[0], ""
+        elif line.startswith("  ") and not line.startswith("   "):
+            topic = line.strip()
+            seen.append((severity, topic))
+        elif line.startswith("    ") and not line.startswith("     "):
+            row = find(line.split()[0])
+            assert row is not None
+            assert row.topic == topic
+    assert len(seen) == len(set(seen)), "a topic has one heading in each severity"
+
+
+def test_what_the_definition_claims(disk: Path, data_disk: Path, capsys: Capture) -> None:
+    check_main(["-o", "json", "--generation", "V1", "--feature", "SecurityType=TrustedLaunch", str(disk)])
+    document = json.loads(capsys.readouterr().out)
+    found = {each["id"]: each for each in document["results"]}["DEF002"]
+    assert found["status"] in ("warn", "unknown")
+    assert document["checkedAgainst"]["features"] == {"SecurityType": "TrustedLaunch"}
+    check_main(["--feature", "IsAcceleratedNetworkSupported=True", "--disk-role", "data", str(data_disk)])
+    assert "IsAcceleratedNetworkSupported True" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("mode", "code"), [("Full", 1), ("Shallow", 0)])
+def test_size_by_replication_mode(mode: str, code: int, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "large.raw"
+    with path.open("wb") as file:
+        file.truncate(2049 * GIB)
+    ignored = ["--ignore", "VHD014", "--disk-role", "data", "--level", "Strict"]
+    assert check_main([*ignored, "--replication-mode", mode, str(path)]) == code
+    assert ("VHD009" in capsys.readouterr().out) == bool(code)
+
+
+@pytest.mark.parametrize(("when", "colour"), [("always", True), ("never", False), ("auto", False)])
+def test_colour_on_demand(when: str, colour: bool, data_disk: Path, capsys: Capture) -> None:
+    check_main(["--color", when, "--disk-role", "data", str(data_disk)])
+    assert ("\033[" in capsys.readouterr().out) is colour
+    check_main(["--color", when, "-o", "json", "--disk-role", "data", str(data_disk)])
+    assert "\033" not in capsys.readouterr().out
 
 
 def test_help_names_the_exit_codes(capsys: Capture) -> None:
