@@ -26,18 +26,28 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-__all__ = ["DISK_ACCOUNT", "GROUP", "LOCATION", "STORAGE_ACCOUNT", "SUBSCRIPTION", "TENANT", "AzureStand"]
+__all__ = [
+    "DISK_ACCOUNT",
+    "GROUP",
+    "LOCATION",
+    "OTHER_SUBSCRIPTION",
+    "STORAGE_ACCOUNT",
+    "SUBSCRIPTION",
+    "TENANT",
+    "AzureStand",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR = ROOT / "hack" / "azure-simulator"
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+OTHER_SUBSCRIPTION = "00000000-0000-0000-0000-000000000002"
 TENANT = "00000000-0000-0000-0000-0000000000aa"
 GROUP = "images"
 LOCATION = "westeurope"
@@ -138,7 +148,8 @@ class AzureStand:
             *("--state-dir", str(self.folder / "state"), "--account-key-file", str(self.folder / "key")),
             *("--azurite", self.blob_url, "--azurite-ca", str(self.ca_file), "--disk-account", DISK_ACCOUNT),
             *("--storage-account", f"{STORAGE_ACCOUNT}:{GROUP}:{LOCATION}", "--resource-group", f"{GROUP}:{LOCATION}"),
-            *("--subscription", SUBSCRIPTION, "--tenant", TENANT, "--bad-secret", BAD_SECRET),
+            *("--subscription", SUBSCRIPTION, "--subscription", OTHER_SUBSCRIPTION),
+            *("--tenant", TENANT, "--bad-secret", BAD_SECRET),
             *("--time-scale", str(self.time_scale), "--seed", "1"),
         ]
         self._simulator = self._spawn("simulator", command, {**os.environ, "PYTHONPATH": str(SIMULATOR)})
@@ -186,6 +197,19 @@ class AzureStand:
     def resources(self, kind: str) -> list[dict[str, Any]]:
         """Return the resources of a type such as `Microsoft.Compute/galleries`."""
         return [row for row in self.state()["resources"] if row["type"].lower() == kind.lower()]
+
+    def put_resource(self, body: Mapping[str, Any], disks: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Put a resource into the state as it is: a virtual machine, a disk encryption set.
+
+        Args:
+            body: what ARM answers, at least `id` and `location`.
+            disks: empty disks behind it: `lun` (None: OS disk), `sizeGB`, `caching`.
+        """
+        self.request("PUT", "/_control/resources", {"body": dict(body), "disks": [dict(disk) for disk in disks]})
+
+    def patch_resource(self, resource_id: str, properties: Mapping[str, Any]) -> None:
+        """Merge properties into a resource, also those only Azure sets: a policy violation, a validation."""
+        self.request("PATCH", "/_control/resources", {"id": resource_id, "properties": dict(properties)})
 
     def add_fault(self, **fault: object) -> int:
         """Put a fault in force; see `azure_simulator.faults` for the fields."""

@@ -13,6 +13,7 @@ from .compute.definitions import Definitions
 from .compute.disks import Disks, Snapshots
 from .compute.galleries import Galleries
 from .compute.images import Images
+from .compute.machines import EncryptionSets, Machines
 from .compute.softdelete import SoftDeleted
 from .compute.versions import Versions
 from .consumers import Consumers
@@ -70,6 +71,8 @@ class Arm:
             Disks(engine),
             Snapshots(engine),
             Images(engine),
+            Machines(engine),
+            EncryptionSets(engine),
             StorageAccounts(engine),
         ]
         self.kinds = {kind.type.lower(): kind for kind in kinds}
@@ -159,7 +162,7 @@ class Arm:
             raise ArmError(404, "NotFound", "No HTTP resource was found that matches the request URI.")
         rid = ResourceId(target.subscription, target.group, kind.namespace, kind.types, target.names)
         if target.action is not None:
-            if method != "POST":
+            if method != ("GET" if target.action.lower() == "instanceview" else "POST"):
                 raise ArmError(405, "MethodNotAllowed", f"{method} is not supported for actions.")
             return await kind.act(call, rid, target.action, body)
         if method == "PUT":

@@ -45,6 +45,7 @@ class Control:
             web.put("/_control/clock", _guard(self._set_clock)),
             web.get("/_control/digest", _guard(self._digest)),
             web.put("/_control/resources", _guard(self._put_resource)),
+            web.patch("/_control/resources", _guard(self._patch_resource)),
             web.put("/_control/principals", _guard(self._put_principal)),
             web.put("/_control/roles", _guard(self._put_role)),
             web.post("/_control/reset", _guard(self._reset)),
@@ -156,6 +157,16 @@ class Control:
         self.engine.store.put(Resource(rid.key, rid.type.lower(), parent, body, internal))
         return {"id": rid.path}
 
+    async def _patch_resource(self, request: web.Request) -> Any:
+        """Change what Azure says of a resource: `{"id": …, "properties": {…}}`, merged; null takes a value away."""
+        document = await _document(request)
+        resource = self.engine.store.get(str(document["id"]))
+        if resource is None:
+            raise ValueError("there is no such resource")
+        resource.body["properties"] = _merged(resource.properties, dict(document["properties"]))
+        self.engine.store.put(resource)
+        return {"id": resource.id}
+
     async def _put_principal(self, request: web.Request) -> Any:
         """Put a principal into the directory: `{"id": object id, "type": "User"}`."""
         document = await _document(request)
@@ -178,6 +189,20 @@ class Control:
     def _now(self) -> dict[str, float]:
         clock = self.engine.clock
         return {"azure": clock.now(), "wall": clock.wall(), "scale": clock.scale}
+
+
+def _merged(stored: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON object with another merged into it (RFC 7386)."""
+    result = dict(stored)
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            old = result.get(name)
+            result[name] = _merged(old if isinstance(old, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
 
 
 async def _document(request: web.Request) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Extension:
 _EXTENSION = re.compile(
     r"(?P<scope>.*?)/+providers/Microsoft\.Authorization/(?P<type>[^/]+)(?:/(?P<name>[^/]+))?/*", re.IGNORECASE
 )
-_ACTIONS = frozenset({"share", "begingetaccess", "endgetaccess", "listkeys"})
+_ACTIONS = frozenset({"share", "begingetaccess", "endgetaccess", "generalize", "instanceview", "listkeys"})
 
 
 def parse_path(path: str) -> Target | None:

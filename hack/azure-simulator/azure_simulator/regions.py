@@ -26,6 +26,11 @@ class Region:
     zones: bool
 
     @property
+    def premium_v2(self) -> bool:
+        """Whether there is Premium SSD v2; approximate: where zones are, and some regions without."""
+        return self.zones or self.name in _PREMIUM_V2
+
+    @property
     def segment(self) -> str:
         """Casing that Compute itself uses in operation URLs (seen: `westus`, but `CentralUSEUAP`)."""
         return self.display.replace(" ", "") if self.display.endswith("EUAP") else self.name
@@ -43,6 +48,9 @@ Australia Central|Australia Central 2|Australia Southeast|Brazil Southeast|Canad
 Korea South|North Central US|Norway West|South Africa West|South India|Switzerland West|UAE Central|UK West|
 West Central US|West India|West US|Jio India West|Jio India Central
 """
+
+
+_PREMIUM_V2 = frozenset({"westus", "northcentralus", "westcentralus", "canadaeast", "ukwest", "australiasoutheast"})
 
 
 def normalise(name: str) -> str:

@@ -148,7 +148,7 @@ async def test_headers(compute: ComputeManagementClient, azure: AzureStand) -> N
         ("/subscriptions/none/resourceGroups/x?api-version=2024-03-01", 404, "SubscriptionNotFound"),
         (f"/subscriptions/{SUBSCRIPTION}/resourceGroups/x?api-version=2024-03-01", 404, "ResourceGroupNotFound"),
         (
-            f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines?api-version=2026-04-01",
+            f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/availabilitySets?api-version=2026-04-01",
             404,
             "InvalidResourceType",
         ),

@@ -10,8 +10,9 @@ from typing import Any
 from ..blobs import BlobPath
 from ..clock import timestamp
 from ..errors import ArmError, bad_parameter, conflict_in_progress, not_simulated, property_change
-from ..ids import ResourceId
+from ..ids import ResourceId, parse_id
 from ..operations import Call, Reply
+from ..regions import normalise
 from ..store import Resource, Timer
 from ..vhd import FOOTER_BYTES, MIB, build_footer, footer_problem
 from .base import DISK_API, Kind, as_object
@@ -43,6 +44,16 @@ _ECHOED = (
     "diskAccessId",
     "architecture",
     "incremental",
+    "encryption",
+    "burstingEnabled",
+    "availabilityPolicy",
+    "dataAccessAuthMode",
+    "optimizedForFrequentAttach",
+    "diskIOPSReadWrite",
+    "diskMBpsReadWrite",
+    "maxShares",
+    "tier",
+    "completionPercent",
 )
 
 
@@ -92,8 +103,11 @@ class DiskKind(Kind):
         disk.body["sku"] = {"name": self._sku(body)}
         if body.get("zones"):
             disk.body["zones"] = list(body["zones"])
+        self._check_set(properties, rid.subscription, location)
         shown: dict[str, Any] = {"creationData": creation}
         shown.update((name, properties[name]) for name in _ECHOED if properties.get(name) is not None)
+        if (shown.get("encryption") or {}).get("diskEncryptionSetId"):
+            shown["encryption"] = {"type": "EncryptionAtRestWithCustomerKey", **shown["encryption"]}
         for name, value in (made_of.inherit or {}).items():
             if name == "sourceUniqueId":
                 disk.internal["sourceUniqueId"] = value
@@ -102,9 +116,12 @@ class DiskKind(Kind):
         shown["provisioningState"] = "Updating"
         disk.body["properties"] = shown
         disk.internal["disks"] = [{"container": place.container, "name": place.name, "size": made_of.size}]
-        if option == "UploadPreparedSecure":
+        if option in ("UploadPreparedSecure", "ImportSecure"):
             guest = BlobPath(place.account, place.container, f"{place.name}_vmgs")
-            await self.engine.blobs.create(guest, _VMGS_BYTES)
+            if made_of.guest is not None:
+                await self.engine.blobs.copy(made_of.guest, guest)
+            else:
+                await self.engine.blobs.create(guest, _VMGS_BYTES)
             disk.internal["vmgs"] = guest.name
         timings = self.engine.config.timings
         seconds = timings.disk if made_of.source is None else timings.disk_hydrate
@@ -215,6 +232,21 @@ class DiskKind(Kind):
     @property
     def _word(self) -> str:
         return self.types[-1].removesuffix("s")
+
+    def _check_set(self, properties: dict[str, Any], subscription: str, location: str) -> None:
+        """Check the disk encryption set that a disk names (inferred: the words)."""
+        path = f"{self._word}.encryption"
+        identity = as_object(properties.get("encryption"), path).get("diskEncryptionSetId")
+        if identity is None:
+            return
+        rid = parse_id(identity)
+        found = self.store.get(rid.key) if rid else None
+        if found is None:
+            raise ArmError(404, "NotFound", f"Disk encryption set {identity} is not found.", target=path)
+        if rid is not None and rid.subscription.lower() != subscription.lower():
+            raise bad_parameter(f"The disk encryption set '{identity}' must be in subscription '{subscription}'.", path)
+        if normalise(str(found.body["location"])) != location:
+            raise bad_parameter(f"The disk encryption set '{identity}' must be in location '{location}'.", path)
 
     def _sku(self, body: dict[str, Any]) -> str:
         sku = as_object(body.get("sku"), "sku")

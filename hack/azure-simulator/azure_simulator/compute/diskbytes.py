@@ -9,24 +9,41 @@ from ..blobs import BlobPath
 from ..engine import Engine
 from ..errors import ArmError, bad_parameter, not_simulated
 from ..ids import parse_id
+from ..store import Resource
 from ..vhd import FOOTER_BYTES, GIB, MIB, footer_problem
 from .base import as_object
 from .replication import completed_in
+from .shared import latest_version, shared_version
 from .softdelete import usable_version
 
 __all__ = ["NewBytes", "gigabytes", "new_bytes"]
 
 _MIN_UPLOAD = 20972032
 _MAX_UPLOAD = 35183298347520
+_SECURE = (
+    "TrustedLaunch",
+    "ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey",
+    "ConfidentialVM_DiskEncryptedWithPlatformKey",
+    "ConfidentialVM_DiskEncryptedWithCustomerKey",
+    "ConfidentialVM_NonPersistedTPM",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class NewBytes:
-    """What a new disk is made of: bytes to copy, or nothing and a size in bytes (footer included)."""
+    """What a new disk is made of: bytes to copy, or nothing and a size in bytes (footer included).
+
+    Attributes:
+        size: length of the blob in bytes.
+        source: bytes to copy, None for none.
+        inherit: properties that the source hands on.
+        guest: guest state (VMGS) to copy, None for an empty one or none.
+    """
 
     size: int
     source: BlobPath | None = None
     inherit: dict[str, Any] | None = None
+    guest: BlobPath | None = None
 
 
 def gigabytes(blob_bytes: int) -> int:
@@ -51,6 +68,8 @@ async def new_bytes(
     """
     option, is_disk = str(creation["createOption"]), word == "disk"
     if option in ("Upload", "UploadPreparedSecure") and is_disk:
+        if option == "UploadPreparedSecure":
+            _require_security(properties)
         return _upload(creation)
     if option == "Empty":
         size = properties.get("diskSizeGB")
@@ -62,6 +81,11 @@ async def new_bytes(
         return _copied(engine, word, creation.get("sourceResourceId"), location)
     if option == "Import":
         return await _imported(engine, word, creation)
+    if option == "ImportSecure" and is_disk:
+        _require_security(properties)
+        made = await _imported(engine, word, creation)
+        guest = await _imported(engine, word, {"sourceUri": creation.get("securityDataUri")})
+        return NewBytes(made.size, made.source, made.inherit, guest.source)
     if option == "FromImage" and is_disk:
         return _from_image(engine, creation, location)
     raise not_simulated(f"createOption '{option}' of {word}s")
@@ -105,17 +129,18 @@ async def _imported(engine: Engine, word: str, creation: dict[str, Any]) -> NewB
 
 
 def _from_image(engine: Engine, creation: dict[str, Any], location: str) -> NewBytes:
-    reference = as_object(creation.get("galleryImageReference"), "creationData.galleryImageReference")
-    rid = parse_id(reference.get("id"))
-    version = usable_version(engine, rid.key) if rid else None
     path = "disk.creationData.galleryImageReference"
-    if version is None or version.type != "microsoft.compute/galleries/images/versions":
-        raise not_simulated("disks made from images other than gallery image versions")
-    if not completed_in(version.internal["regions"], location, engine.clock.now()):
+    reference = as_object(creation.get("galleryImageReference"), path)
+    named = [key for key in ("id", "sharedGalleryImageId", "communityGalleryImageId") if reference.get(key)]
+    if not named:
+        raise not_simulated("disks made from images other than those of galleries")
+    version = _referenced(engine, str(reference[named[0]]), named[0], location, path)
+    if version is None or not completed_in(version.internal["regions"], location, engine.clock.now()):
+        identity = reference[named[0]] if version is None else version.id
         raise ArmError(
             404,
             "GalleryImageNotFound",
-            f"The gallery image {version.id} is not available in {location} region. Please contact image owner "
+            f"The gallery image {identity} is not available in {location} region. Please contact image owner "
             "to replicate to this region, or change your requested region.",
         )
     for disk in version.internal["disks"]:
@@ -124,6 +149,34 @@ def _from_image(engine: Engine, creation: dict[str, Any], location: str) -> NewB
             inherit = dict(version.internal["os"]) if disk["lun"] is None else {}
             return NewBytes(int(disk["size"]), place, inherit)
     raise bad_parameter("The value of parameter imageReference is invalid.", path)
+
+
+def _referenced(engine: Engine, identity: str, key: str, location: str, path: str) -> Resource | None:
+    """Return the version that an image reference means; the id of a definition means its latest in the region."""
+    if key != "id":
+        return shared_version(engine, identity, f"{path}.{key}")
+    rid = parse_id(identity)
+    if rid is None:
+        raise bad_parameter(f"The value of parameter {path}.id is invalid.", f"{path}.id")
+    if rid.type.lower() == "microsoft.compute/galleries/images/versions":
+        return usable_version(engine, rid.key)
+    if rid.type.lower() == "microsoft.compute/galleries/images":
+        return latest_version(engine, rid.key, location)
+    raise not_simulated("disks made from images other than those of galleries")
+
+
+def _require_security(properties: dict[str, Any]) -> None:
+    """Check what a disk with guest state needs (inferred from the model docs; the words too)."""
+    profile = as_object(properties.get("securityProfile"), "disk.securityProfile")
+    kind = profile.get("securityType")
+    if kind not in _SECURE:
+        path = "disk.securityProfile.securityType"
+        raise bad_parameter(
+            f"The value '{kind}' of parameter '{path}' is not allowed. Allowed values are: {', '.join(_SECURE)}.", path
+        )
+    path = "disk.securityProfile.secureVMDiskEncryptionSetId"
+    if kind == "ConfidentialVM_DiskEncryptedWithCustomerKey" and not profile.get("secureVMDiskEncryptionSetId"):
+        raise bad_parameter(f"Required parameter '{path}' is missing (null).", path)
 
 
 def _upload(creation: dict[str, Any]) -> NewBytes:

@@ -50,8 +50,9 @@ class Disks(DiskKind):
             _, tier, iops, rate = next((row for row in _PREMIUM if size <= row[0]), _PREMIUM[-1])
             added.update(tier=tier, diskIOPSReadWrite=iops, diskMBpsReadWrite=rate)
         else:
-            sku["tier"] = "Standard"
-            added.update(diskIOPSReadWrite=500, diskMBpsReadWrite=60)
+            sku["tier"] = "Premium" if sku["name"] == "PremiumV2_LRS" else "Standard"
+            speed = {"diskIOPSReadWrite": 500, "diskMBpsReadWrite": 60}
+            added.update((name, value) for name, value in speed.items() if name not in resource.properties)
         if resource.properties["creationData"]["createOption"].startswith("Upload"):
             added["diskState"] = "ReadyToUpload"
             return added

@@ -11,6 +11,7 @@ from ..operations import Call, Reply
 from ..store import Resource, Timer
 from .base import IMAGE_API, Kind, as_object
 from .diskbytes import gigabytes
+from .machines import require_generalized
 from .sources import SourceDisk, blob_source, disk_source
 
 __all__ = ["Images"]
@@ -92,6 +93,7 @@ class Images(Kind):
         machine = self.store.get(rid.key) if rid else None
         if machine is None:
             raise ArmError(404, "NotFound", f"Resource {rid.name if rid else identity} is not found.")
+        require_generalized(machine)
         return dict(machine.properties["storageProfile"])
 
     async def _disks(self, image: Resource, profile: dict[str, Any], location: str) -> dict[str, Any]:
@@ -125,7 +127,8 @@ class Images(Kind):
                     "One of blobUri, managedDisk and snapshot must be given for each disk of an image.",
                     "image.storageProfile",
                 )
-            disk = disk_source(self.engine, as_object(reference, "managedDisk").get("id"), location, lun, caching)
+            identity = as_object(reference, "managedDisk").get("id")
+            disk = disk_source(self.engine, identity, location, lun, caching, attached=True)
         place = self.engine.disk_path()
         await self.engine.blobs.copy(disk.place, place)
         row = {"container": place.container, "name": place.name, "size": disk.size, "lun": lun}

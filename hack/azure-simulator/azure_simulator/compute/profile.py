@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ArmError, bad_parameter, location_unavailable, property_change
+from ..errors import bad_parameter, location_unavailable, property_change
 from ..regions import REGIONS, Region, find, normalise
 from .base import as_object
+from .encryption import check_new_luns, normal_encryption
+from .extended import normal_locations
 
-__all__ = ["Profile", "build_profile", "check_encryption", "encryption_sets"]
+__all__ = ["Profile", "build_profile"]
 
 _PATH = "galleryImageVersion.properties.publishingProfile"
 _TYPES = ("Standard_LRS", "Standard_ZRS", "Premium_LRS", "PremiumV2_LRS")
@@ -81,14 +83,15 @@ def build_profile(sent: Mapping[str, Any], location: str, before: Mapping[str, A
         "targetRegions": regions,
         "replicaCount": replicas,
         "excludeFromLatest": bool(sent.get("excludeFromLatest", False)),
-        "storageAccountType": default,
     }
-    if strategy is not None:
+    if strategy is None:
+        body["storageAccountType"] = default
+    else:
         body["storageAccountStrategy"] = strategy
     if mode is not None:
         body["replicationMode"] = mode
     if sent.get("targetExtendedLocations"):
-        body["targetExtendedLocations"] = list(sent["targetExtendedLocations"])
+        body["targetExtendedLocations"] = normal_locations(sent["targetExtendedLocations"], names)
     return Profile(body, targets, mode == "Shallow")
 
 
@@ -119,13 +122,14 @@ def _regions(
         if item.get("excludeFromLatest") is not None:
             shown["excludeFromLatest"] = bool(item["excludeFromLatest"])
         if item.get("encryption"):
-            shown["encryption"] = _encryption(item["encryption"], f"{path}.encryption")
+            shown["encryption"] = normal_encryption(item["encryption"], region.display)
         if old is not None and before is not None and old.get("encryption") != shown.get("encryption"):
             if item.get("encryption"):
+                check_new_luns(old, shown)
                 raise property_change(f"{_PATH}.targetRegions.encryption")
             shown["encryption"] = old["encryption"]
         if item.get("additionalReplicaSets"):
-            shown["additionalReplicaSets"] = _replica_sets(item["additionalReplicaSets"], path, count)
+            shown["additionalReplicaSets"] = _replica_sets(item["additionalReplicaSets"], path, count, region)
         regions.append(shown)
         targets.append((region.name, region.display, count))
     return regions, targets
@@ -144,6 +148,7 @@ def _region_type(
     kind = _storage_type(asked, f"{path}.storageAccountType") if asked else ("Standard_ZRS" if zonal else default)
     if kind == "Standard_ZRS" and not region.zones:
         raise bad_parameter("ZRS storage account type is not supported in this region.", f"{path}.storageAccountType")
+    _check_premium_v2(kind, region, f"{path}.storageAccountType")
     if old is not None and old["storageAccountType"] != kind:
         if asked:
             raise property_change(f"{_PATH}.targetRegions.storageAccountType")
@@ -170,7 +175,13 @@ def _storage_type(value: object, path: str) -> str:
     )
 
 
-def _replica_sets(value: Any, path: str, count: int) -> list[dict[str, Any]]:
+def _check_premium_v2(kind: str, region: Region, path: str) -> None:
+    """Refuse PremiumV2_LRS where there is none (the words are inferred from those for ZRS)."""
+    if kind == "PremiumV2_LRS" and not region.premium_v2:
+        raise bad_parameter("PremiumV2_LRS storage account type is not supported in this region.", path)
+
+
+def _replica_sets(value: Any, path: str, count: int, region: Region) -> list[dict[str, Any]]:
     sets = []
     for item in value:
         given = as_object(item, f"{path}.additionalReplicaSets")
@@ -178,6 +189,7 @@ def _replica_sets(value: Any, path: str, count: int) -> list[dict[str, Any]]:
             given.get("regionalReplicaCount", count), f"{path}.additionalReplicaSets.regionalReplicaCount"
         )
         kind = _storage_type(given.get("storageAccountType"), f"{path}.additionalReplicaSets.storageAccountType")
+        _check_premium_v2(kind, region, f"{path}.additionalReplicaSets.storageAccountType")
         sets.append({"regionalReplicaCount": replicas, "storageAccountType": kind})
     return sets
 
@@ -199,62 +211,3 @@ def _choice(value: object, allowed: tuple[str, ...], name: str) -> str:
         f"The value '{value}' of parameter '{_PATH}.{name}' is not allowed. Allowed values are: {', '.join(allowed)}.",
         f"{_PATH}.{name}",
     )
-
-
-def _encryption(value: object, path: str) -> dict[str, Any]:
-    given = as_object(value, path)
-    shown: dict[str, Any] = {}
-    if given.get("osDiskImage") is not None:
-        shown["osDiskImage"] = {"securityProfile": {}, **as_object(given["osDiskImage"], f"{path}.osDiskImage")}
-    if given.get("dataDiskImages"):
-        disks = [as_object(item, f"{path}.dataDiskImages") for item in given["dataDiskImages"]]
-        luns = [item.get("lun") for item in disks]
-        if len(set(luns)) != len(luns):
-            raise bad_parameter(
-                f"Duplicate luns were specified in target region encryption.dataDiskImages: {luns}", path
-            )
-        shown["dataDiskImages"] = disks
-    return shown
-
-
-def encryption_sets(region: Mapping[str, Any]) -> dict[str, str]:
-    """Return the disk encryption sets of a region by disk (`osDiskImage` or `LUN n`)."""
-    encryption = region.get("encryption") or {}
-    found = {}
-    main = (encryption.get("osDiskImage") or {}).get("diskEncryptionSetId")
-    if main:
-        found["osDiskImage"] = str(main)
-    for item in encryption.get("dataDiskImages") or []:
-        if item.get("diskEncryptionSetId"):
-            found[f"LUN {item.get('lun')}"] = str(item["diskEncryptionSetId"])
-    return found
-
-
-def check_encryption(regions: list[dict[str, Any]], luns: list[int], subscription: str) -> None:
-    """Check that a disk which is encrypted with a set in one region is so in all, and that sets are near.
-
-    Raises:
-        ArmError: the service would refuse it.
-    """
-    for region in regions:
-        for disk, identity in encryption_sets(region).items():
-            if f"/subscriptions/{subscription}/".lower() not in identity.lower():
-                raise ArmError(
-                    400,
-                    "InvalidParameter",
-                    f"The disk encryption set '{identity}' must be in the same subscription '{subscription}' as the "
-                    "gallery resource",
-                )
-            if disk.startswith("LUN ") and int(disk.removeprefix("LUN ")) not in luns:
-                allowed = ",".join(map(str, luns))
-                raise bad_parameter(
-                    f"An invalid lun [{disk.removeprefix('LUN ')}] was specified in encryption.dataDiskImages. The lun "
-                    f"must be one of the following values ['{allowed}']"
-                )
-            for other in regions:
-                if disk not in encryption_sets(other):
-                    raise bad_parameter(
-                        f"A disk encryption set is required for disk '{disk}' in target region '{other['name']}' since "
-                        f"disk encryption set '{identity}' is used for the corresponding disk in region "
-                        f"'{region['name']}'"
-                    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..blobs import BlobPath
@@ -15,7 +15,9 @@ from ..store import Resource
 from ..vhd import footer_problem
 from .base import as_object
 from .diskbytes import gigabytes
+from .machines import check_machine, machine_disk_ids, machine_generation, machine_state
 from .replication import completed_in
+from .shared import shared_version
 from .softdelete import usable_version
 
 __all__ = ["Collected", "SourceDisk", "blob_source", "collect", "disk_source"]
@@ -45,6 +47,8 @@ class SourceDisk:
         generation: hypervisor generation the source declares, or None.
         os_type: operating system the source declares, or None.
         watch: key of the resource that must last until the copy is done, or None.
+        kind: full type of what it was made of in lower case, None for a blob.
+        encrypted: whether the source is encrypted with a disk encryption set.
     """
 
     lun: int | None
@@ -55,6 +59,8 @@ class SourceDisk:
     generation: str | None = None
     os_type: str | None = None
     watch: str | None = None
+    kind: str | None = None
+    encrypted: bool = False
 
     @property
     def gib(self) -> int:
@@ -71,12 +77,14 @@ class Collected:
         whole: whether the source is a whole image; then disks are shown without their own source.
         shown: `storageProfile` as it is shown at once.
         os_state: state the source has, if it has one.
+        origin: the whole image, machine or version that is the source, if it is one.
     """
 
     disks: list[SourceDisk]
     whole: bool
     shown: dict[str, Any] = field(default_factory=dict)
     os_state: str | None = None
+    origin: Resource | None = None
 
 
 def _not_found(identity: object) -> ArmError:
@@ -114,8 +122,10 @@ async def blob_source(
     return SourceDisk(lun, place, info.size, text, caching)
 
 
-def disk_source(engine: Engine, identity: object, location: str, lun: int | None, caching: str) -> SourceDisk:
-    """Return the disk that a managed disk or snapshot is.
+def disk_source(
+    engine: Engine, identity: object, location: str, lun: int | None, caching: str, *, attached: bool = False
+) -> SourceDisk:
+    """Return the disk that a managed disk or snapshot is; `attached` lets it be one of a machine.
 
     Raises:
         ArmError: it is none, missing, in another region, or without content yet.
@@ -135,7 +145,8 @@ def disk_source(engine: Engine, identity: object, location: str, lun: int | None
     if found is None or normalise(str(found.body["location"])) != location:
         raise _not_found(identity)
     state = found.properties.get("diskState")
-    if found.state != "Succeeded" or state not in ("Unattached", "Reserved", "ActiveSAS"):
+    usable = ("Unattached", "Reserved", "ActiveSAS", *(("Attached",) if attached else ()))
+    if found.state != "Succeeded" or state not in usable:
         raise ArmError(
             409,
             "OperationNotAllowed",
@@ -154,6 +165,8 @@ def disk_source(engine: Engine, identity: object, location: str, lun: int | None
         properties.get("hyperVGeneration"),
         properties.get("osType"),
         found.key,
+        found.type,
+        bool((properties.get("encryption") or {}).get("diskEncryptionSetId")),
     )
 
 
@@ -237,7 +250,7 @@ def _whole(
     identity = str(source[key])
     shown = {"source": dict(source)}
     if key == "communityGalleryImageId":
-        found = _community_version(engine, identity)
+        found = shared_version(engine, identity, f"{_PATH}.source.{key}")
     else:
         rid = parse_id(identity)
         kinds = (_IMAGE, _VERSION, _MACHINE)
@@ -256,8 +269,11 @@ def _whole(
     else:
         if normalise(str(found.body["location"])) != location:
             raise _not_found(identity)
-        disks = _image_disks(engine, found)
-        state = "Generalized" if found.type == _IMAGE else None
+        if found.type == _MACHINE:
+            check_machine(engine, found)
+            disks, state = _machine_disks(engine, found, location), machine_state(found)
+        else:
+            disks, state = _image_disks(engine, found), "Generalized"
     wanted: dict[int | None, Any] = {None: as_object(main, "osDiskImage").get("hostCaching")}
     wanted.update({item.get("lun"): item.get("hostCaching") for item in map(dict, data)})
     disks = [
@@ -270,10 +286,12 @@ def _whole(
             disk.generation,
             disk.os_type,
             found.key,
+            found.type,
+            disk.encrypted,
         )
         for disk in disks
     ]
-    return Collected(disks, True, shown, state)
+    return Collected(disks, True, shown, state, found)
 
 
 def _image_disks(engine: Engine, image: Resource) -> list[SourceDisk]:
@@ -293,6 +311,25 @@ def _image_disks(engine: Engine, image: Resource) -> list[SourceDisk]:
     ]
 
 
+def _machine_disks(engine: Engine, machine: Resource, location: str) -> list[SourceDisk]:
+    """Return the disks of a machine: those it was put into the state with, or its managed disks."""
+    generation = machine_generation(machine)
+    if machine.internal.get("disks"):
+        return [replace(disk, generation=generation) for disk in _image_disks(engine, machine)]
+    found = [
+        replace(
+            disk_source(engine, identity, location, lun, caching, attached=True),
+            origin=machine.id,
+            generation=generation,
+            os_type=None,
+        )
+        for lun, caching, identity in machine_disk_ids(machine)
+    ]
+    if not found:
+        raise _not_found(machine.id)
+    return found
+
+
 def _version_disks(engine: Engine, version: Resource, location: str) -> list[SourceDisk]:
     if not completed_in(version.internal["regions"], location, engine.clock.now()):
         raise _not_found(version.id)
@@ -309,20 +346,3 @@ def _version_disks(engine: Engine, version: Resource, location: str) -> list[Sou
         )
         for row in version.internal["disks"]
     ]
-
-
-def _community_version(engine: Engine, identity: str) -> Resource | None:
-    parts = identity.strip("/").split("/")
-    if len(parts) != 6 or [part.lower() for part in parts[0::2]] != ["communitygalleries", "images", "versions"]:
-        raise bad_parameter(
-            f"The value of parameter {_PATH}.source.communityGalleryImageId is invalid.",
-            f"{_PATH}.source.communityGalleryImageId",
-        )
-    public, image, version = parts[1::2]
-    for gallery in engine.store.all():
-        if gallery.type != "microsoft.compute/galleries":
-            continue
-        info = (gallery.properties.get("sharingProfile") or {}).get("communityGalleryInfo") or {}
-        if info.get("communityGalleryEnabled") and public.lower() in map(str.lower, info["publicNames"]):
-            return usable_version(engine, f"{gallery.key}/images/{image}/versions/{version}")
-    return None

@@ -16,10 +16,13 @@ from ..store import Resource, Timer
 from . import replication
 from .base import GALLERY_API, Kind, as_object
 from .definitions import future_date
+from .encryption import check_encryption, encryption_sets, is_confidential
+from .fit import check_fit
 from .lag import mark_lag
-from .profile import Profile, build_profile, check_encryption, encryption_sets
+from .profile import Profile, build_profile
+from .security import metadata_profiles, normal_security
 from .softdelete import is_enabled, keep, kept_key, refuse_kept, restore, usable_version
-from .sources import Collected, collect
+from .sources import collect
 from .stored import STORAGE, check_same_source, safety_profile, show_sizes
 
 __all__ = ["Versions"]
@@ -127,9 +130,17 @@ class Versions(Kind):
                 "aggregatedState": replication.aggregate(states, now),
                 "summary": replication.summary(states, now),
             }
-        if "uefisettings" in expand and resource.internal.get("security"):
-            body["properties"]["securityProfile"] = resource.internal["security"]
+        if "uefisettings" in expand:
+            _show_uefi(body, resource)
+        if "validationprofile" not in expand:
+            body["properties"].pop("validationsProfile", None)
         return Reply(200, body)
+
+    def render(self, resource: Resource, call: Call) -> dict[str, Any]:
+        """Return the body as lists show it."""
+        body = deepcopy(resource.body)
+        body["properties"].pop("validationsProfile", None)
+        return body
 
     async def _create(
         self, call: Call, rid: ResourceId, body: dict[str, Any], sent: dict[str, Any], location: str
@@ -138,7 +149,12 @@ class Versions(Kind):
             raise bad_parameter(f"Required parameter '{STORAGE}' is missing (null).", STORAGE)
         profile = build_profile(as_object(sent.get("publishingProfile"), "publishingProfile"), location, None)
         source = await collect(self.engine, sent["storageProfile"], location)
-        definition = self._fit(rid, source)
+        assert rid.parent is not None
+        definition = self.store.get(rid.parent.key)
+        assert definition is not None
+        regions = profile.body["targetRegions"]
+        encrypted, confidential = any(map(encryption_sets, regions)), is_confidential(regions)
+        check_fit(definition, source, rid.subscription, encrypted=encrypted, confidential=confidential)
         luns = [disk.lun for disk in source.disks if disk.lun is not None]
         self._check_sets(profile, luns, rid.subscription)
         version = self.fresh(rid, location, body.get("tags"))
@@ -151,8 +167,12 @@ class Versions(Kind):
             "safetyProfile": safety_profile(sent.get("safetyProfile")),
             "provisioningState": "Creating",
         }
-        if sent.get("securityProfile"):
-            version.internal["security"] = as_object(sent["securityProfile"], "securityProfile")
+        security = normal_security(sent.get("securityProfile"), definition.properties)
+        if security.get("uefiSettings"):
+            version.internal["uefi"] = security.pop("uefiSettings")
+        if security:
+            version.properties["securityProfile"] = security
+            version.properties["imageMetadataProfiles"] = metadata_profiles(security)
         kept = []
         for disk in source.disks:
             place = self.engine.disk_path()
@@ -167,7 +187,9 @@ class Versions(Kind):
                 name: definition.properties[name] for name in ("osType", "osState", "hyperVGeneration", "architecture")
             },
         )
-        return self._replicate(call, version, profile, [], 201)
+        reply = self._replicate(call, version, profile, [], 201)
+        _show_uefi(reply.body, version)
+        return reply
 
     async def _update(
         self, call: Call, rid: ResourceId, tags: object, sent: dict[str, Any], version: Resource
@@ -243,41 +265,10 @@ class Versions(Kind):
         self.store.put(version)
         return Reply(status, deepcopy(version.body), headers)
 
-    def _fit(self, rid: ResourceId, source: Collected) -> Resource:
-        """Return the definition, after checking that the source fits it."""
-        assert rid.parent is not None
-        definition = self.store.get(rid.parent.key)
-        assert definition is not None
-        wanted = definition.properties
-        origin = source.disks[0].origin
-        if source.os_state is not None and source.os_state != wanted["osState"]:
-            raise bad_parameter(
-                f"Cannot create Gallery Image Version from: {origin} since the OS State in the parent gallery image "
-                f"({wanted['osState']}) is not {source.os_state}",
-                STORAGE,
-            )
-        disk = source.disks[0]
-        if disk.generation is not None and disk.generation != wanted["hyperVGeneration"]:
-            raise bad_parameter(
-                f"The resource with id '{origin}' has a different Hypervisor generation ['{disk.generation}'] than "
-                f"the parent gallery image Hypervisor generation ['{wanted['hyperVGeneration']}']",
-                STORAGE,
-            )
-        if disk.os_type is not None and disk.os_type != wanted["osType"]:
-            raise bad_parameter(
-                f"The resource with id '{origin}' has a different OS type ['{disk.os_type}'] than the parent gallery "
-                f"image OS type generation ['{wanted['osType']}']",
-                STORAGE,
-            )
-        return definition
-
     def _check_sets(self, profile: Profile, luns: list[int], subscription: str) -> None:
-        regions = profile.body["targetRegions"]
-        check_encryption(regions, luns, subscription)
-        for region in regions:
-            for identity in encryption_sets(region).values():
-                if self.store.get(identity) is None:
-                    raise bad_parameter(f"The disk encryption set {identity} was not found")
+        body = profile.body
+        check_encryption(self.store, body["targetRegions"], luns, subscription)
+        check_encryption(self.store, body.get("targetExtendedLocations") or [], luns, subscription)
 
     def _check_removal(self, version: Resource, states: list[replication.RegionState], profile: Profile) -> None:
         """Refuse to take out a region that is filled, unless the version allows that beforehand."""
@@ -356,3 +347,10 @@ class Versions(Kind):
         if version is not None:
             keep(self.engine, version, timer.due)
         self.operations.finish(timer.payload["operation"], timer.due)
+
+
+def _show_uefi(body: dict[str, Any], version: Resource) -> None:
+    """Add the UEFI settings, which Azure shows only when asked for them and in the answer to a create."""
+    if version.internal.get("uefi"):
+        profile = body["properties"].setdefault("securityProfile", {})
+        profile["uefiSettings"] = version.internal["uefi"]
