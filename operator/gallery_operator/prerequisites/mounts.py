@@ -65,7 +65,8 @@ def mount(layout: Layout, open_volume: Open) -> Mounted:
             continue
         if root is not None:
             return _with_mounts(layout, volume, root, open_volume)
-        reasons.append(f"{volume.name} ({volume.probe.type}) has no /etc with /usr or /bin")
+        journal = "; it was not unmounted, and what is only in its journal is not read" if volume.probe.dirty else ""
+        reasons.append(f"{volume.name} ({volume.probe.type}) has no /etc with /usr or /bin{journal}")
     raise UnreadableError(
         "no root file system was found: " + ("; ".join(reasons) or "there is no volume with a file system")
     )

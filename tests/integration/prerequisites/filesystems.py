@@ -37,13 +37,17 @@ def make_file_system(kind: str, source: Path, target: Path, size: int) -> None:
     elif kind == "btrfs":
         run("mkfs.btrfs", "-q", "--rootdir", source, target)
     elif kind == "xfs":
-        proto = target.with_suffix(".proto")
-        proto.write_text("/\n0 0\nd--755 0 0\n" + _proto(source) + "$\n")
-        run("mkfs.xfs", "-q", "-p", proto, target)
+        run("mkfs.xfs", "-q", "-p", write_proto(source, target.with_suffix(".proto")), target)
     else:
         need("mcopy")
         run("mkfs.vfat", "-F", "32", target)
         run("mcopy", "-s", "-i", target, *sorted(source.iterdir()), "::/")
+
+
+def write_proto(source: Path, target: Path) -> Path:
+    """A folder as ``mkfs.xfs -p`` wants it described."""
+    target.write_text("/\n0 0\nd--755 0 0\n" + _proto(source) + "$\n")
+    return target
 
 
 def _proto(folder: Path) -> str:

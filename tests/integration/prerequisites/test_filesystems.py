@@ -13,6 +13,8 @@ from gallery_operator.prerequisites.disk import FileDisk
 from gallery_operator.prerequisites.guest import Guest
 from gallery_operator.prerequisites.readers.base import Kind, NotFoundError, UnreadableError
 from gallery_operator.prerequisites.readers.layout import open_file_system
+from gallery_operator.prerequisites.readers.libyal import LibyalFileSystem
+from gallery_operator.prerequisites.readers.region import Region
 from gallery_operator.prerequisites.tree import Tree
 
 SIZES = {"ext4": 64 * MIB, "ext2": 64 * MIB, "xfs": 320 * MIB, "btrfs": 128 * MIB, "vfat": 64 * MIB}
@@ -125,6 +127,27 @@ def test_grub_reads_the_same(kind: str, source: Path, tmp_path: Path) -> None:
             assert guest.tree.read(path) == done.stdout, path
         listed = run("grub-fstest", tmp_path / "disk", "ls", "(loop0,gpt1)/many/").split()
         assert sorted(each for each in listed if each not in ("./", "../")) == guest.tree.names("/many")
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_a_large_directory_is_gone_through_once(kind: str, source: Path, tmp_path: Path) -> None:
+    """By path, libyal begins anew for every name: a directory of 100,000 names would take hours."""
+    make_file_system(kind, source, tmp_path / "fs", SIZES[kind])
+    with FileDisk(tmp_path / "fs") as disk:
+        opened = LibyalFileSystem(Region.of_disk(disk), kind)
+        many = opened.root().child("many")
+        assert many is not None
+
+        class NoLookUp:
+            def get_file_entry_by_path(self, path: str) -> None:
+                raise AssertionError(path)
+
+        opened.volume = NoLookUp()
+        for number in range(700):
+            node = many.child(f"file-with-a-rather-long-name-{number:04}")
+            assert node is not None
+            assert node.pread(10, 0) == str(number).encode()
+        assert many.child("file-with-a-rather-long-name-0700") is None
 
 
 def test_fat_knows_no_case(source: Path, tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ import random, resource, sys, time
 from gallery_operator.contract import GuestProfile, PrerequisitesConfig
 from gallery_operator.prerequisites.checker import check_disk
 from gallery_operator.prerequisites.disk import FileDisk
+from gallery_operator.prerequisites.readers.partitions import read_table
 
 class Damaged(FileDisk):
     spots = ()
@@ -191,7 +192,10 @@ path, seed, until = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 rng = random.Random(seed)
 MIB = 1 << 20
-interesting = [(0, MIB), (MIB, 2 * MIB), (65 * MIB, 66 * MIB), (65 * MIB, 90 * MIB), (2048 * MIB - 17408, 2048 * MIB)]
+interesting = [(0, MIB), (2048 * MIB - 17408, 2048 * MIB)]
+with FileDisk(path) as disk:
+    for each in read_table(disk).partitions:
+        interesting += [(each.start, each.start + MIB), (each.start, each.start + min(each.size, 25 * MIB))]
 rounds = 0
 while time.monotonic() < until:
     with Damaged(path) as disk:
@@ -200,9 +204,10 @@ while time.monotonic() < until:
             low, high = rng.choice(interesting) if rng.random() < 0.8 else (0, disk.size)
             spots.append((rng.randrange(low, high), rng.randbytes(rng.choice((1, 2, 4, 16, 512)))))
         disk.spots = tuple(spots)
-        started = time.monotonic()
+        # Processor time: a busy machine does not count.
+        started = time.process_time()
         report = check_disk(disk, GuestProfile(), PrerequisitesConfig())
-        took = time.monotonic() - started
+        took = time.process_time() - started
         assert took < 20, (seed, rounds, took)
         assert len(report.results) > 50
         rounds += 1
@@ -212,10 +217,13 @@ print(rounds, peak)
 """
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_damaged_disks_end_in_a_report(seed: int, prepared: Path) -> None:
+@pytest.mark.parametrize(
+    ("seed", "name"),
+    [(1, "debian-12-gen2"), (2, "debian-12-gen1-xfs"), (3, "debian-12-btrfs"), (4, "debian-12-lvm")],
+)
+def test_damaged_disks_end_in_a_report(seed: int, name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FUZZ, prepared, str(seed), "6"],
+        [sys.executable, "-c", FUZZ, disk_image(name), str(seed), "4"],
         capture_output=True,
         text=True,
         check=False,
@@ -224,7 +232,7 @@ def test_damaged_disks_end_in_a_report(seed: int, prepared: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rounds, memory = map(int, done.stdout.split())
-    assert rounds > 5
+    assert rounds > 2
     assert memory < 1024
 
 

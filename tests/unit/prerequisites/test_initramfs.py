@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.prerequisites.machine import cpio, modules
 
-from gallery_operator.prerequisites.facts import initramfs
+from gallery_operator.prerequisites.facts import initramfs, lz4
 from gallery_operator.prerequisites.facts.kernel import module_of
 from gallery_operator.prerequisites.readers.base import UnreadableError
 
@@ -115,6 +115,40 @@ def test_a_bomb_is_bounded(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     header = MAIN[:54] + b"%08x" % (16 << 20) + MAIN[62:116]
     with pytest.raises(UnreadableError, match="more than 8 MiB"):
         names(CODECS[codec](header + bytes(16 << 20)))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_many_parts_are_bounded(codec: str) -> None:
+    """Each costs a decoder, and none unpacks to anything that the other bounds would count."""
+    if codec == "lz4":
+        pytest.skip("an LZ4 archive has no end mark: in a row they are one")
+    empty = CODECS[codec](b"" if codec != "none" else cpio([]))
+    with pytest.raises(UnreadableError, match="more than 256 parts"):
+        names(empty * 300)
+
+
+def test_trailers_count_as_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initramfs, "_MAX_ENTRIES", 10)
+    with pytest.raises(UnreadableError, match="entries"):
+        names(gzip.compress(cpio([]) * 20, mtime=0))
+
+
+def test_one_budget_for_all_files_of_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initramfs, "_MAX_ENTRIES", 10)
+    budget = initramfs.Budget()
+    data = cpio(["a", "b", "c", "d", "e"])
+    initramfs.names(lambda length, offset: data[offset : offset + length], len(data), budget)
+    with pytest.raises(UnreadableError, match="entries"):
+        initramfs.names(lambda length, offset: data[offset : offset + length], len(data), budget)
+
+
+def test_an_lz4_archive_of_tiny_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain Python unpacks them one by one: their number is bounded, not only what they unpack to."""
+    block = b"\x10a" + b"\1\0\x00" * 5000 + b"\x10b"
+    data = b"\x02\x21\x4c\x18" + len(block).to_bytes(4, "little") + block
+    monkeypatch.setattr(lz4, "MAX_SEQUENCES", 1000)
+    with pytest.raises(UnreadableError, match="too many sequences"):
+        names(data)
 
 
 def test_too_many_entries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gallery_operator.prerequisites import tree as tree_module
 from gallery_operator.prerequisites.readers.base import Kind, NotFoundError, ReadError, UnreadableError
 from gallery_operator.prerequisites.readers.folder import FolderFileSystem
 from gallery_operator.prerequisites.tree import Tree
@@ -97,6 +98,39 @@ def test_what_is_asked_of_the_wrong_kind(tmp_path: Path) -> None:
         tree.read("/etc/x/y")
     with pytest.raises(UnreadableError, match="entries"):
         list(tree.walk("/", limit=2))
+
+
+def test_what_is_read_in_all_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file within its bound, but more of them, or the same again, than a check could ever need."""
+    monkeypatch.setattr(tree_module, "MAX_BYTES_IN_ALL", 1000)
+    tree = make(tmp_path, {"a": "x" * 300, "b": "x" * 300}, {})
+    for path in ("/a", "/b", "/a"):
+        tree.read(path)
+    with pytest.raises(UnreadableError, match="would be read from the files"):
+        tree.read("/b")
+    other = make(tmp_path / "other", {"a": "x" * 300}, {})
+    with pytest.raises(UnreadableError, match="would be read from the files"):
+        for _ in range(5):
+            other.pread("/a", 10_000)
+
+
+def test_what_is_listed_in_all_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_module, "MAX_NAMES_IN_ALL", 30)
+    tree = make(tmp_path, {f"d/{number}": "" for number in range(10)}, {})
+    for _ in range(3):
+        assert len(tree.names("/d")) == 10
+    with pytest.raises(UnreadableError, match="more than 30 names"):
+        tree.names("/d")
+
+
+def test_the_file_system_of_a_path(tmp_path: Path) -> None:
+    root, boot = FolderFileSystem(tmp_path), FolderFileSystem(tmp_path / "boot")
+    tree = Tree(root, {"/boot": boot, "/srv": UnreadableError("luks")})
+    assert tree.file_system("/boot/grub") == (boot, "/boot")
+    assert tree.file_system("//boot") == (boot, "/boot")
+    assert tree.file_system("/bootx") == tree.file_system("/") == tree.file_system("") == (root, "/")
+    with pytest.raises(UnreadableError, match="luks"):
+        tree.file_system("/srv/www")
 
 
 NAMES = st.sampled_from(["a", "b", "c", "..", ".", "etc"])

@@ -1,7 +1,7 @@
 """PRT001, PRT002, PRT009, PRT014, PRT016-PRT019: the partition table and what lies in it."""
 
 from gallery_operator.prerequisites.guest import Guest
-from gallery_operator.prerequisites.model import EE, EW, IE, II, WW, Outcome, failed, not_applicable, passed
+from gallery_operator.prerequisites.model import EE, EW, IE, II, WW, Outcome, failed, not_applicable, passed, unknown
 from gallery_operator.prerequisites.readers.base import ReadError
 from gallery_operator.prerequisites.readers.partitions import SECTOR
 from gallery_operator.prerequisites.registry import AppliesTo, check
@@ -101,12 +101,25 @@ def readable(guest: Guest) -> Outcome:
     "the file systems were unmounted",
     levels=WW,
     source="Azure Linux VM UEFI boot failures, scenario 2 (FAT); derived",
-    remedy="Shut the machine down before its disk is copied, or check the file systems: e2fsck -f, fsck.fat -a",
+    remedy="Shut the machine down before its disk is copied, or mend the file systems: e2fsck -f, fsck.fat -a, and for "
+    "XFS and Btrfs mount and unmount them once",
 )
 def clean(guest: Guest) -> Outcome:
-    """A disk that was copied while in use may lack what was not written yet, and is read here as it stands."""
-    dirty = [f"{each.name} ({each.probe.type})" for each in guest.layout.volumes if each.probe.dirty]
-    return failed(f"not unmounted: {', '.join(dirty)}") if dirty else passed("all are clean")
+    """A disk that was copied while in use may lack what was not written yet.
+
+    Journals are not replayed here: such a disk is read as it stands, and the other checks see its files as they were
+    before the last changes.
+    """
+
+    def named(dirty: bool | None) -> str:
+        found = (each for each in guest.layout.volumes if each.probe.dirty is dirty)
+        return ", ".join(f"{each.name} ({each.probe.type})" for each in found)
+
+    if named(True):
+        return failed(f"not unmounted: {named(True)}; read without the changes that are in the journal only")
+    if named(None):
+        return unknown(f"the journal of {named(None)} is damaged, or on another device")
+    return passed("all are clean")
 
 
 @check(

@@ -149,7 +149,7 @@ def _bls_entries(tree: Tree) -> dict[str, tuple[BootEntry, dict[str, list[str]]]
             identifier = name.removesuffix(".conf")
             entry = BootEntry(
                 fields["linux"][0],
-                tuple(word for line in fields.get("initrd", []) for word in line.split()),
+                tuple(" ".join(fields.get("initrd", [])).split()[: grub_config.MAX_INITRDS]),
                 " ".join(fields.get("options", [])),
                 f"{folder}/{name}:1",
             )

@@ -19,6 +19,8 @@ _DEFAULT: Final = re.compile(r"\s*set\s+default=(.*)$")
 _VARIABLE: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 _RELATIVE: Final = re.compile(r"^\s*set\s+btrfs_relative_path=[\"']?y", re.MULTILINE)
 _MAX_DEPTH: Final = 16
+MAX_INITRDS: Final = 16
+"""Files of one entry that are taken; boot loaders have up to three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def _read_line(item: _Item, line: str, number: int) -> None:
     elif not item.initrds:
         match = _INITRD.match(line)
         if match:
-            item.initrds = tuple(match[1].split())
+            item.initrds = tuple(match[1].split()[:MAX_INITRDS])
 
 
 def _chosen(menu: list[_Item], name: str) -> _Item | None:

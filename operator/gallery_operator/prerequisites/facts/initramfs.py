@@ -17,6 +17,8 @@ MAX_UNPACKED_BYTES: Final = 1024 * 1024 * 1024
 """More than this is not unpacked: the largest generic initramfs of a distribution has some 300 MB."""
 
 _MAX_ENTRIES: Final = 200_000
+# Archives and compressed parts; distributions have up to four.
+_MAX_PARTS: Final = 256
 _MAX_NAME_BYTES: Final = 4096
 _PIECE: Final = 256 * 1024
 # A piece of this size can unpack to 32 MiB at most where the decoder knows no limit of its output (zstd:
@@ -31,20 +33,49 @@ _CPIO: Final = (b"070701", b"070702")
 ReadAt = Callable[[int, int], bytes]
 
 
-def names(read_at: ReadAt, size: int) -> set[str]:
+class Budget:
+    """What may be unpacked in all; one for all files that a boot entry names."""
+
+    def __init__(self) -> None:
+        self.bytes = MAX_UNPACKED_BYTES
+        self.entries = _MAX_ENTRIES
+        self.parts = _MAX_PARTS
+
+    def spend(self, count: int) -> None:
+        """Unpack some bytes; raises ``UnreadableError`` when that is too much."""
+        self.bytes -= count
+        if self.bytes < 0:
+            raise UnreadableError(f"the initramfs unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
+
+    def entry(self) -> None:
+        """Read an entry or a trailer; raises ``UnreadableError`` when there are too many."""
+        self.entries -= 1
+        if self.entries < 0:
+            raise UnreadableError(f"the initramfs has more than {_MAX_ENTRIES} entries")
+
+    def part(self) -> None:
+        """Begin an archive or a compressed part; raises ``UnreadableError`` when there are too many."""
+        self.parts -= 1
+        if self.parts < 0:
+            raise UnreadableError(f"the initramfs has more than {_MAX_PARTS} parts")
+
+
+def names(read_at: ReadAt, size: int, budget: Budget | None = None) -> set[str]:
     """All names in an initramfs, without leading ``./`` or ``/``.
 
     Args:
         read_at: Reads (length, offset) of the file.
         size: Its length in bytes.
+        budget: What may be unpacked; None takes one of its own.
 
     Raises:
         UnreadableError: It is damaged, compressed in a way that is not supported, or too large.
     """
     found: set[str] = set()
-    budget = _Budget()
+    budget = budget or Budget()
     outer = _Stream(_pieces(read_at, size))
     while outer.skip_zeros():
+        budget.part()
         magic = outer.peek(6)
         if magic in _CPIO:
             _archive(outer, found, budget)
@@ -58,22 +89,6 @@ def names(read_at: ReadAt, size: int) -> set[str]:
     if not found:
         raise UnreadableError("the initramfs is empty")
     return found
-
-
-class _Budget:
-    def __init__(self) -> None:
-        self.bytes = MAX_UNPACKED_BYTES
-        self.entries = _MAX_ENTRIES
-
-    def spend(self, count: int) -> None:
-        self.bytes -= count
-        if self.bytes < 0:
-            raise UnreadableError(f"the initramfs unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
-
-    def entry(self) -> None:
-        self.entries -= 1
-        if self.entries < 0:
-            raise UnreadableError(f"the initramfs has more than {_MAX_ENTRIES} entries")
 
 
 def _pieces(read_at: ReadAt, size: int) -> Iterator[bytes]:
@@ -145,7 +160,7 @@ class _Stream:
         self._buffer, self._at = data + self._buffer[self._at :], 0
 
 
-def _archive(stream: _Stream, found: set[str], budget: _Budget) -> None:
+def _archive(stream: _Stream, found: set[str], budget: Budget) -> None:
     """Read one archive up to its trailer."""
     while True:
         header = stream.take(_HEADER_BYTES)
@@ -266,7 +281,7 @@ def _decoder(magic: bytes) -> _Decoder:
     )
 
 
-def _unpacked(stream: _Stream, decoder: _Decoder, budget: _Budget) -> Iterator[bytes]:
+def _unpacked(stream: _Stream, decoder: _Decoder, budget: Budget) -> Iterator[bytes]:
     """Unpack one compressed part; what follows it goes back into the stream."""
     while not decoder.done:
         data = stream.piece(decoder.piece)

@@ -148,6 +148,7 @@ def _initramfs(tree: Tree, boot: Boot) -> frozenset[str] | ReadError | None:
     if not boot.initrds and not boot.slices:
         return None
     found: set[str] = set()
+    budget = initramfs.Budget()
     path = boot.kernel
     try:
         pieces = [(each, 0, tree.stat(each).size) for each in boot.initrds]
@@ -158,7 +159,7 @@ def _initramfs(tree: Tree, boot: Boot) -> frozenset[str] | ReadError | None:
             def read_at(length: int, offset: int, path: str = path, start: int = start, size: int = size) -> bytes:
                 return tree.pread(path, max(0, min(length, size - offset)), start + offset)
 
-            found |= initramfs.names(read_at, size)
+            found |= initramfs.names(read_at, size, budget)
     except NotFoundError as error:
         return NotFoundError(f"initramfs: {error}")
     except ReadError as error:

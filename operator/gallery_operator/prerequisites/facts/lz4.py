@@ -16,6 +16,9 @@ _BLOCK: Final = 8 * 1024 * 1024
 _MAX_PACKED: Final = _BLOCK + _BLOCK // 255 + 16
 _MIN_MATCH: Final = 4
 
+MAX_SEQUENCES: Final = 32_000_000
+"""Literals with a match, in all; plain Python takes a microsecond for each. Ubuntu's initramfs has some 8 million."""
+
 
 class LegacyDecoder:
     """Unpacks a stream piece by piece. The format has no end mark: the end is what is no block."""
@@ -25,6 +28,7 @@ class LegacyDecoder:
     def __init__(self) -> None:
         self._buffer = b""
         self._started = False
+        self._sequences_left = MAX_SEQUENCES
         self._rest = b""
         self.done = False
 
@@ -54,7 +58,9 @@ class LegacyDecoder:
             if len(self._buffer) < 4 + size:
                 return
             block, self._buffer = self._buffer[4 : 4 + size], self._buffer[4 + size :]
-            yield unpack_block(block)
+            data, sequences = unpack_block(block, self._sequences_left)
+            self._sequences_left -= sequences
+            yield data
 
     def finish(self) -> None:
         """The input is at its end.
@@ -67,16 +73,27 @@ class LegacyDecoder:
         self.done = True
 
 
-def unpack_block(block: bytes) -> bytes:
+def unpack_block(block: bytes, sequences: int) -> tuple[bytes, int]:
     """Unpack one block.
 
+    Args:
+        block: The block.
+        sequences: How many sequences it may have.
+
+    Returns:
+        The bytes, and how many sequences it had.
+
     Raises:
-        ValueError: It is damaged, or unpacks to more than 8 MiB.
+        ValueError: It is damaged, unpacks to more than 8 MiB, or has too many sequences.
     """
     output = bytearray()
+    count_down = sequences
     at, end = 0, len(block)
     try:
         while at < end:
+            count_down -= 1
+            if count_down < 0:
+                raise ValueError("an LZ4 archive has too many sequences")
             token = block[at]
             at += 1
             count = token >> 4
@@ -107,7 +124,7 @@ def unpack_block(block: bytes) -> bytes:
         raise ValueError("an LZ4 block ends too early") from error
     if len(output) > _BLOCK:
         raise ValueError("an LZ4 block is damaged")
-    return bytes(output)
+    return bytes(output), sequences - count_down
 
 
 def _more(block: bytes, at: int, count: int) -> tuple[int, int]:

@@ -47,6 +47,7 @@ class BtrfsVolume:
     def __init__(self, region: Region) -> None:
         self.trees = Trees(region)
         self._roots: dict[int, TreeRoot] = {}
+        self._cost_left = btrfs_extents.MAX_COST
         # Decompressed extents of at most 128 KiB each (BTRFS_MAX_COMPRESSED)
         self.extent = lru_cache(maxsize=32)(self._extent)
 
@@ -154,6 +155,10 @@ class BtrfsVolume:
             yield key.offset, item
 
     def _extent(self, extent: btrfs_extents.Extent) -> bytes:
+        # Thousands of pieces of files may lie in one extent each, and drive each other out of the cache.
+        self._cost_left -= btrfs_extents.cost(extent)
+        if self._cost_left < 0:
+            raise UnreadableError("the compressed extents of the Btrfs unpack to too much")
         raw = extent.inline if extent.inline is not None else self.trees.read(extent.address, extent.disk_bytes)
         return btrfs_extents.unpack(raw, extent, self.trees.sector_bytes)
 

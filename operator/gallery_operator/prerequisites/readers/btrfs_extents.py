@@ -16,6 +16,10 @@ _MAX_UNPACKED: Final = 1024 * 1024
 
 _MAX_ADDRESS: Final = 1 << 62
 
+# What decompression may cost in all, in bytes of zstd (some 500 MB/s). Our LZO decoder is plain Python (some 5 MB/s).
+MAX_COST: Final = 4 * 1024 * 1024 * 1024
+_COST: Final = {_ZLIB: 2, _LZO: 64, _ZSTD: 1}
+
 
 class Extent(NamedTuple):
     """Where a piece of a file is.
@@ -63,6 +67,11 @@ def parse(item: bytes) -> Extent:
         raise UnreadableError(f"a compressed Btrfs extent has {disk_bytes} bytes")
     hole = address == 0 or kind == _PREALLOCATED
     return Extent(length, address, disk_bytes, offset, unpacked, compression, hole, None)
+
+
+def cost(extent: Extent) -> int:
+    """What unpacking an extent costs, in the unit of ``MAX_COST``."""
+    return max(extent.unpacked, extent.disk_bytes) * _COST.get(extent.compression, 0)
 
 
 def unpack(raw: bytes, extent: Extent, sector_bytes: int) -> bytes:

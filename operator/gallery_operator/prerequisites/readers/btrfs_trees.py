@@ -31,8 +31,11 @@ _MAX_LEVEL: Final = 7
 _MAX_CHUNKS: Final = 100_000
 _MAX_READ: Final = 1 << 30
 _CACHED_NODES: Final = 256
-MAX_STEPS: Final = 2_000_000
-"""Nodes that may be looked at in all: a file system whose trees loop is given up, not followed for ever."""
+MAX_STEPS: Final = 10_000_000
+"""Nodes and items that may be looked at in all: every check of a file system ends, however it is made."""
+
+MAX_NODE_BYTES: Final = 1024 * 1024 * 1024
+"""Bytes of nodes that may be read in all; those of an installed Debian are 20 MiB."""
 
 # Flags of features that change the format in a way that is not read: RAID56 is told by its chunks; the extent tree
 # v2 (0x2000), RAID stripe tree (0x4000) and whatever came later are not known.
@@ -82,6 +85,7 @@ class Trees:
     def __init__(self, region: Region) -> None:
         self._region = region
         self._steps = 0
+        self._node_bytes_left = MAX_NODE_BYTES
         self._starts: list[int] = []
         self._chunks: list[_Chunk] = []
         head = region.pread(0x1000, _SUPERBLOCK)
@@ -113,9 +117,9 @@ class Trees:
         """Bytes at a logical address; raises ``UnreadableError``."""
         if length > _MAX_READ:
             raise UnreadableError(f"a Btrfs extent of {length} bytes is not read")
-        out = b""
-        while len(out) < length:
-            at = address + len(out)
+        pieces: list[bytes] = []
+        at, end = address, address + length
+        while at < end:
             index = bisect.bisect_right(self._starts, at) - 1
             chunk = self._chunks[index] if index >= 0 else None
             if chunk is None or at >= chunk.start + chunk.length:
@@ -123,50 +127,69 @@ class Trees:
             if chunk.fault:
                 raise UnreadableError(chunk.fault)
             inside = at - chunk.start
-            count = min(length - len(out), chunk.length - inside)
+            count = min(end - at, chunk.length - inside)
             piece = self._region.pread(count, chunk.physical + inside)
             if len(piece) != count:
                 raise UnreadableError("the Btrfs is larger than its partition")
-            out = out + piece if out else piece
-        return out
+            pieces.append(piece)
+            at += count
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def items(self, root: TreeRoot, start: Key) -> Iterator[tuple[Key, bytes]]:
         """Items of a tree from a key on, in order."""
-        yield from self._walk(root.address, root.level, start)
+        yield from self._walk(root.address, root.level, start, None, None)
 
-    def _walk(self, address: int, level: int, start: Key) -> Iterator[tuple[Key, bytes]]:
-        node = self._visit(address, level)
+    def _walk(
+        self, address: int, level: int, start: Key, first: Key | None, end: Key | None
+    ) -> Iterator[tuple[Key, bytes]]:
+        """Items of a node from a key on; its keys are from ``first`` up to ``end``, as the node above it says."""
+        node = self._visit(address, level, first, end)
         if level == 0:
             for index in range(bisect.bisect_left(node.keys, start), len(node.keys)):
+                self._step()
                 offset, size = node.places[index]
                 yield node.keys[index], node.raw[offset : offset + size]
             return
-        first = max(0, bisect.bisect_right(node.keys, start) - 1)
-        for index in range(first, len(node.keys)):
-            yield from self._walk(node.places[index][0], level - 1, start)
+        for index in range(max(0, bisect.bisect_right(node.keys, start) - 1), len(node.keys)):
+            after = node.keys[index + 1] if index + 1 < len(node.keys) else end
+            yield from self._walk(node.places[index][0], level - 1, start, node.keys[index], after)
 
     def last_before(self, root: TreeRoot, key: Key) -> Key | None:
         """The greatest key that is not greater than ``key``."""
         address, level = root
+        first: Key | None = None
+        end: Key | None = None
         while True:
-            node = self._visit(address, level)
+            node = self._visit(address, level, first, end)
             index = bisect.bisect_right(node.keys, key) - 1
             if index < 0:
                 return None
             if level == 0:
                 return node.keys[index]
+            first, end = node.keys[index], node.keys[index + 1] if index + 1 < len(node.keys) else end
             address, level = node.places[index][0], level - 1
 
-    def _visit(self, address: int, level: int) -> _Node:
+    def _step(self) -> None:
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise UnreadableError("reading the Btrfs takes too many steps")
+
+    def _visit(self, address: int, level: int, first: Key | None, end: Key | None) -> _Node:
+        self._step()
         node: _Node = self.node(address)
         if node.level != level:
             raise UnreadableError(f"the Btrfs node at {address} has level {node.level} instead of {level}")
+        # A node that is below two others, or below itself, would be gone through again and again.
+        if first is not None and (not node.keys or node.keys[0] != first):
+            raise UnreadableError(f"the Btrfs node at {address} does not begin where the one above says")
+        if end is not None and node.keys and node.keys[-1] >= end:
+            raise UnreadableError(f"the Btrfs node at {address} ends behind the one that follows")
         return node
 
     def _read_node(self, address: int) -> _Node:
+        self._node_bytes_left -= self._node_bytes
+        if self._node_bytes_left < 0:
+            raise UnreadableError(f"the trees of the Btrfs have more than {MAX_NODE_BYTES >> 20} MiB")
         raw = self.read(address, self._node_bytes)
         (own,) = struct.unpack_from("<Q", raw, 0x30)
         count, level = struct.unpack_from("<IB", raw, 0x60)
@@ -222,6 +245,9 @@ class Trees:
             raise UnreadableError("a Btrfs chunk is damaged")
         length, _, _, kind = struct.unpack_from("<QQQQ", body, 0)
         (stripes,) = struct.unpack_from("<H", body, 44)
+        # As the kernel demands (fs/btrfs/tree-checker.c): without it a short read would go through many chunks.
+        if length < self.sector_bytes or length % self.sector_bytes or start % self.sector_bytes:
+            raise UnreadableError("a Btrfs chunk is damaged")
         fault = "a striped Btrfs is recognised, but not read" if kind & _STRIPED and stripes > 1 else ""
         device, physical = struct.unpack_from("<QQ", body, _CHUNK_BYTES)
         if device != self._device:

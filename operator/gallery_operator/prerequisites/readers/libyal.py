@@ -26,6 +26,10 @@ _FAT_DIRECTORY: Final = 0x10
 _MAX_DIRECTORY_BYTES: Final = 64 * 1024 * 1024
 _MAX_LINK_CHARACTERS: Final = 4096
 
+# By path, the library goes through every directory on the way from its beginning: 12 ms among 20,000 names. From this
+# many names on, names are listed once (15 µs each) and found by their number (17 µs).
+_MANY_ENTRIES: Final = 500
+
 # What the bindings raise on damaged structures.
 _ERRORS: Final = (OSError, ValueError, OverflowError, MemoryError, TypeError, SystemError)
 
@@ -79,11 +83,13 @@ class LibyalFileSystem:
 class LibyalNode:
     """An entry found by its path."""
 
-    def __init__(self, owner: LibyalFileSystem, path: str, entry: Any) -> None:
+    def __init__(self, owner: LibyalFileSystem, path: str, entry: Any, *, below_many: bool = False) -> None:
         self._owner = owner
         self._path = path
         self._entry = entry
         self._stat: Stat | None = None
+        self._below_many = below_many
+        self._numbers: dict[str, int] | None = None
 
     @property
     def stat(self) -> Stat:
@@ -117,19 +123,33 @@ class LibyalNode:
         self._check_directory()
         path = self._path + self._owner.separator + name
         try:
-            entry = self._owner.volume.get_file_entry_by_path(path)
+            many = self._owner.type != "vfat" and (self._below_many or self._count() > _MANY_ENTRIES)
+            entry = self._by_number(name) if many else self._owner.volume.get_file_entry_by_path(path)
         except _ERRORS as error:
             raise UnreadableError(f"{path} cannot be read: {_reason(error)}") from error
-        return None if entry is None else LibyalNode(self._owner, path, entry)
+        return None if entry is None else LibyalNode(self._owner, path, entry, below_many=many)
+
+    def _count(self) -> int:
+        count = int(self._entry.number_of_sub_file_entries)
+        if count > MAX_DIRECTORY_ENTRIES:
+            raise UnreadableError(f"{self._path or '/'} has more than {MAX_DIRECTORY_ENTRIES} entries")
+        return count
+
+    def _by_number(self, name: str) -> Any:
+        if self._numbers is None:
+            numbers: dict[str, int] = {}
+            for index in range(self._count()):
+                # Of two entries with one name the first counts, as by path.
+                numbers.setdefault(self._entry.get_sub_file_entry(index).name or "", index)
+            self._numbers = numbers
+        number = self._numbers.get(name)
+        return None if number is None else self._entry.get_sub_file_entry(number)
 
     def names(self) -> Iterator[str]:
         """Names in this directory."""
         self._check_directory()
         try:
-            count = self._entry.number_of_sub_file_entries
-            if count > MAX_DIRECTORY_ENTRIES:
-                raise UnreadableError(f"{self._path or '/'} has more than {MAX_DIRECTORY_ENTRIES} entries")
-            for index in range(count):
+            for index in range(self._count()):
                 name = self._entry.get_sub_file_entry(index).name
                 if name and name not in (".", ".."):
                     yield name

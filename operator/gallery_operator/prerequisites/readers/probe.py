@@ -2,9 +2,10 @@
 
 import struct
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from gallery_operator.prerequisites.readers import xfs_log
 from gallery_operator.prerequisites.readers.region import Region
 
 READABLE: Final = frozenset({"ext4", "xfs", "vfat", "btrfs"})
@@ -25,14 +26,14 @@ class Probe:
             ``mdraid``, ``ntfs``, … or None when nothing is recognised.
         uuid: As ``blkid`` prints it, lower case; FAT's as ``abcd-1234``.
         label: Without padding.
-        dirty: The journal must be replayed, or the volume was not unmounted (ext4, FAT, Btrfs).
+        dirty: The journal must be replayed, or the volume was not unmounted; None where that cannot be told.
         devices: Number of devices the file system is spread over (Btrfs).
     """
 
     type: str | None
     uuid: str | None = None
     label: str | None = None
-    dirty: bool = False
+    dirty: bool | None = False
     devices: int = 1
 
 
@@ -40,12 +41,12 @@ NOTHING: Final = Probe(None)
 
 
 def probe(region: Region) -> Probe:
-    """Recognise a region by its magic numbers. Reads at most 70 KiB."""
+    """Recognise a region by its magic numbers. Reads at most 70 KiB, of an XFS some 300 KiB more (its log)."""
     head = region.pread(_HEAD_BYTES, 0)
     for recognise in (_luks, _ext, _xfs, _btrfs, _swap, _lvm, _fat, _others):
         found = recognise(head)
         if found is not None:
-            return found
+            return replace(found, dirty=xfs_log.is_dirty(region)) if found.type == "xfs" else found
     return _mdraid(region, head) or NOTHING
 
 
