@@ -17,6 +17,7 @@ _METRICS = {
     "gallery_operator_azure_throttle_wait_seconds_total",
     "gallery_operator_import_uploaded_bytes_total",
     "gallery_operator_import_skipped_bytes_total",
+    "gallery_operator_prerequisite_checks_total",
     "gallery_operator_leader",
     "gallery_operator_objects",
     "gallery_operator_regions",
@@ -33,7 +34,7 @@ _BOUNDED = {
     "region",
     "job",
     "check",
-    "severity",
+    "result",
     "step",
     "le",
 }

@@ -48,9 +48,14 @@ def test_unprepared_image(sandbox: Sandbox) -> None:
     assert status["prerequisites"]["failures"] >= len(errors)
     assert not sandbox.azure.resources("Microsoft.Compute/disks", namespace=sandbox.namespace)
     assert status["phase"] == "Failed"
+    report = journeys.report_of(sandbox, "os")
+    assert {each.id for each in report.results if each.status == "fail"} >= errors
+    counted = sandbox.cluster.metrics()["gallery_operator_prerequisite_checks_total"]
+    for name in errors:
+        assert [value for labels, value in counted if labels == {"check": name, "result": "failure"} and value >= 1]
     # Refused is no dead end: what depends on it waits, and it can be deleted.
     sandbox.delete("VhdImport", "os")
-    sandbox.gone(("VhdImport", "os"))
+    sandbox.gone(("VhdImport", "os"), ("ConfigMap", "os-prerequisites"))
 
 
 @pytest.mark.parametrize("case", _BAD)

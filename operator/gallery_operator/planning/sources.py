@@ -10,6 +10,10 @@ from gallery_operator.api.version_source import DataDiskSource, OsDiskSource, Ve
 from gallery_operator.planning.jobs import MANAGED_BY, MANAGED_BY_LABEL
 from gallery_operator.planning.names import import_name
 
+_GIB = 1024**3
+_LARGEST_GIB: Mapping[str, int] = {"Full": 2048, "Shallow": 32 * 1024}
+"""Largest disk of a version by replicationMode (Azure Compute Gallery, Limits and Shallow replication)."""
+
 
 @dataclass(frozen=True)
 class DiskPart:
@@ -53,6 +57,19 @@ def disk_words(lun: int | None) -> str:
 def field_of(lun: int | None, name: str) -> str:
     """Return the path of a field of a disk, for messages."""
     return f"source.osDisk.{name}" if lun is None else f"source.dataDisks (lun {lun}).{name}"
+
+
+def too_large(replication_mode: str, size: int | None) -> str | None:
+    """Return why Azure would fail to replicate a disk, after hours and in every region; None when it would not.
+
+    Args:
+        replication_mode: ``Full`` or ``Shallow``.
+        size: Bytes of the disk; None while not known.
+    """
+    limit = _LARGEST_GIB[replication_mode]
+    if size is None or size <= limit * _GIB:
+        return None
+    return f"has {-(-size // _GIB)} GiB, and replicationMode {replication_mode} takes at most {limit} GiB a disk"
 
 
 def profile_of_disks(disks: Sequence[DiskPart]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gallery_operator.planning.sources import (
     lun_of,
     profile_of_disks,
     profile_of_image,
+    too_large,
 )
 from gallery_operator.planning.status import ready_condition
 from gallery_operator.reconcilers.context import Context
@@ -63,10 +64,11 @@ async def _disk(ctx: Context, version: ImageVersion, disk: OsDiskSource | DataDi
         name = import_name(version.metadata.name, lun)
     else:
         raise Halt(Stalled("InvalidSpec", f"{disk_words(lun)} of the version names no source.".capitalize()))
-    return DiskPart(await _imported(ctx, version.metadata.namespace, name, lun, own), disk.host_caching, lun)
+    return DiskPart(await _imported(ctx, version, name, lun, own), disk.host_caching, lun)
 
 
-async def _imported(ctx: Context, namespace: str, name: str, lun: int | None, own: bool) -> dict[str, str]:
+async def _imported(ctx: Context, version: ImageVersion, name: str, lun: int | None, own: bool) -> dict[str, str]:
+    namespace = version.metadata.namespace
     body = await ctx.kube.get("VhdImport", namespace, name)
     which = disk_words(lun)
     if body is None:
@@ -82,6 +84,18 @@ async def _imported(ctx: Context, namespace: str, name: str, lun: int | None, ow
                 "WrongDiskRole",
                 f"VhdImport {namespace}/{name} has diskRole {found.spec.disk_role} but is used as {which}: make an "
                 f"import with diskRole {role}.",
+            )
+        )
+    mode = version.spec.replication_mode
+    # Known as soon as the disk is checked: nobody shall wait for its upload to hear of it.
+    problem = too_large(mode, found.status.disk.virtual_size if found.status.disk is not None else None)
+    if problem is not None:
+        way_out = ", or make a new version with replicationMode Shallow (one region, one replica)"
+        raise Halt(
+            Stalled(
+                "DiskTooLarge",
+                f"The disk of VhdImport {namespace}/{name} for {which} {problem}: make the disk smaller and import it "
+                f"anew{way_out if mode == 'Full' else ''}.",
             )
         )
     if found.status.staging_released:

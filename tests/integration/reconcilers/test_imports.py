@@ -43,6 +43,7 @@ def no_canary(stage: Stage) -> None:
         "Event",
         "Job",
         "Pod",
+        "ConfigMap",
         "PersistentVolumeClaim",
     )
     for kind in kinds:

@@ -8,6 +8,9 @@ from tests.support.e2e import disks
 from tests.support.e2e.kube import Json, condition
 from tests.support.e2e.sandbox import ACCOUNT, CONTAINER, GROUP_NAME, KINDS, LOCATION, SMALL_MIB, THREE_REGIONS, Sandbox
 
+from gallery_operator.contract import ChecksDocument
+from gallery_operator.prerequisites.catalogue import rows
+
 MIB = 1024 * 1024
 _PATIENCE = 240.0
 
@@ -27,6 +30,8 @@ def import_to_page_blob(sandbox: Sandbox, *, seconds: float = _PATIENCE) -> None
     sandbox.vhd_import("os", source, profile={}, destination={"pageBlob": blob})
     found = sandbox.ready("VhdImport", "os", seconds=seconds)
     status = found["status"]
+    report = report_of(sandbox, "os")
+    assert (report.verdict, report.distribution, report.container.format) == ("ok", "debian 12", "qcow2")
     assert status["disk"]["format"] == "qcow2"
     assert status["disk"]["compression"] == "xz"
     assert status["disk"]["sha256"] == wanted.prepared
@@ -218,3 +223,16 @@ def events(sandbox: Sandbox, kind: str, name: str) -> list[str]:
 def reason(document: Json) -> str:
     """Return the reason of an object's Ready condition."""
     return str(condition(document).get("reason"))
+
+
+def report_of(sandbox: Sandbox, name: str) -> ChecksDocument:
+    """The whole report of an import's checks; every row of the catalogue is in it, for programs and for people."""
+    status = sandbox.status("VhdImport", name)["prerequisites"]
+    assert "reportRef" in status, status.get("reportProblem")
+    body = sandbox.get("ConfigMap", status["reportRef"]["name"])
+    report = ChecksDocument.model_validate_json(body["data"]["report.json"])
+    assert report.image == f"{sandbox.namespace}/{name}"
+    assert [each.id for each in report.results] == [row.id for row in rows()]
+    assert all(row.id in body["data"]["report.txt"] for row in rows())
+    assert (report.summary.errors, report.summary.passed) == (status["failures"], status["passed"])
+    return report
