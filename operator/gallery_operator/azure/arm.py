@@ -53,6 +53,9 @@ _KINDS = {
     "microsoft.compute/images": _Kind("images", "images"),
 }
 
+_SHARE = "share"
+"""Purpose of an operation on a gallery that changes with whom it is shared."""
+
 # Read only, and not in azure-mgmt-compute: label and API version.
 _PLAIN = {
     "microsoft.resources/resourcegroups": ("resourceGroups", "2021-04-01"),
@@ -208,7 +211,16 @@ class Arm(Lists):
             lambda client, polling: client.gallery_sharing_profile.begin_update(
                 rid.resource_group, *rid.names, dict(body), polling=polling
             ),
+            purpose=_SHARE,
         )
+
+    async def is_sharing(self, gallery_id: str | ResourceId) -> bool:
+        """Say whether a change of sharing that this process has begun goes on.
+
+        Raises:
+            AzureError: See the class; why the change failed, told once.
+        """
+        return await self._requests.is_running(_parse(gallery_id), _SHARE)
 
     async def list(self, collection_id: str) -> list[dict[str, Any]]:
         """Read all resources of a type below a parent.

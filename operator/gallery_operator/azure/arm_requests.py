@@ -72,13 +72,24 @@ class ArmRequests:
         """Allow tokens for storage to be sent to an endpoint that Resource Manager named."""
         self._clients.trust_blob_endpoint(endpoint)
 
-    async def send(self, rid: ResourceId, operation: str, request: HttpRequest) -> Any:
+    def is_trusted(self, url: str) -> bool:
+        """Whether a token for Resource Manager may be sent to a URL that an answer named."""
+        return self._operations.is_trusted(url)
+
+    async def send(
+        self,
+        rid: ResourceId,
+        operation: str,
+        request: HttpRequest,
+        operation_class: OperationClass = OperationClass.READ,
+    ) -> Any:
         """Send a request that no operation group of the SDK has.
 
         Args:
             rid: The resource it is about, for the subscription.
             operation: Name for errors, metrics and the log.
             request: Path or URL, and the API version.
+            operation_class: Which budget.
 
         Returns:
             The answer, whose status is below 300.
@@ -93,7 +104,7 @@ class ArmRequests:
                 raise HttpResponseError(response=response)
             return response
 
-        return await self.call(rid.subscription_id, OperationClass.READ, operation, ask)
+        return await self.call(rid.subscription_id, operation_class, operation, ask)
 
     async def begin(
         self,
@@ -149,6 +160,37 @@ class ArmRequests:
             case OperationState.RUNNING:
                 pass
         return running.error
+
+    async def is_running(self, rid: ResourceId, purpose: str) -> bool:
+        """Say whether an operation that this process has begun goes on; how it ended is told once.
+
+        Args:
+            rid: The resource it changes.
+            purpose: What the operation is remembered as.
+
+        Returns:
+            False when it succeeded, or when this process knows of none.
+
+        Raises:
+            AzureError: Why it failed; or as :meth:`call`.
+        """
+        key = (self._credential.fingerprint, rid.key, purpose)
+        running = self._operations.get(key)
+        if running is None:
+            return False
+        try:
+            document = await self._poll(rid, running.url)
+        except AzureError as error:
+            if error.status not in {404, 410}:
+                raise
+            self._operations.forget(key)  # Azure forgets operations after some days
+            return False
+        state = read_state(document)
+        if state is not OperationState.RUNNING:
+            self._operations.forget(key)
+        if state is OperationState.FAILED:
+            raise read_failure(document, running.operation)
+        return state is OperationState.RUNNING
 
     async def _poll(self, rid: ResourceId, url: str) -> dict[str, Any]:
         response = await self.send(rid, "operations.get", HttpRequest("GET", url))

@@ -5,27 +5,12 @@ bodies; codes never seen in a body are left out, because an unknown code is retr
 """
 
 import re
-from dataclasses import dataclass
 
 from gallery_operator.azure.error_kinds import ErrorKind
+from gallery_operator.azure.error_meanings import Meaning, TextRule, rows
+from gallery_operator.azure.error_table_roles import ROLE_ASSIGNMENTS
 
 K = ErrorKind
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What an error means and what the user does next (one or two sentences)."""
-
-    kind: ErrorKind
-    next_step: str
-
-
-@dataclass(frozen=True)
-class TextRule:
-    """A meaning recognised by the text, for codes that say too little (``InvalidParameter``, ``BadRequest``)."""
-
-    pattern: re.Pattern[str]
-    meaning: Meaning
 
 
 _FIX_SPEC = "Correct the field that the message names; the operator tries again when the object changes."
@@ -47,134 +32,128 @@ _SAS = (
 )
 
 
-def _rows(kind: ErrorKind, next_step: str, *codes: str) -> dict[str, Meaning]:
-    return {code.lower(): Meaning(kind, next_step) for code in codes}
-
-
 CODES: dict[str, Meaning] = {
     # --- not there --------------------------------------------------------------------------------------------
-    **_rows(K.NOT_FOUND, "Check the name; the operator looks again.", "ResourceNotFound", "NotFound", "BlobNotFound"),
-    **_rows(
+    **rows(K.NOT_FOUND, "Check the name; the operator looks again.", "ResourceNotFound", "NotFound", "BlobNotFound"),
+    **rows(
         K.DEPENDENCY,
         "Create the resource group, or correct its name; the operator tries again.",
         "ResourceGroupNotFound",
     ),
-    **_rows(
+    **rows(
         K.DEPENDENCY,
         "Wait for the parent resource, or create it; the operator tries again.",
         "ParentResourceNotFound",
     ),
-    **_rows(
+    **rows(
         K.DEPENDENCY,
         "Replicate the source image to this region, or name another region.",
         "GalleryImageNotFound",
     ),
-    **_rows(K.DEPENDENCY, "Create the blob container; the operator never creates one.", "ContainerNotFound"),
-    **_rows(
+    **rows(K.DEPENDENCY, "Create the blob container; the operator never creates one.", "ContainerNotFound"),
+    **rows(
         K.DEPENDENCY,
         "Check the id of the storage account; the operator tries again.",
         "StorageAccountNotFound",
     ),
-    **_rows(
+    **rows(
         K.FORBIDDEN,
         "Check the subscription id, and that the identity has a role in that subscription.",
         "SubscriptionNotFound",
         "InvalidSubscriptionId",
     ),
     # --- parents and children -----------------------------------------------------------------------------------
-    **_rows(
+    **rows(
         K.DEPENDENTS,
         "Delete the nested resources first; Azure may need 20 seconds to notice that they are gone.",
         "CannotDeleteResource",
     ),
-    **_rows(K.DEPENDENTS, "Delete the blob's snapshots first; the operator did not make them.", "SnapshotsPresent"),
+    **rows(K.DEPENDENTS, "Delete the blob's snapshots first; the operator did not make them.", "SnapshotsPresent"),
     # --- immutable ------------------------------------------------------------------------------------------------
-    **_rows(
+    **rows(
         K.INVALID,
         "Azure does not let this property change: set it back, or make a new object with another name or version.",
         "PropertyChangeNotAllowed",
     ),
-    **_rows(
+    **rows(
         K.INVALID,
         "Set blockDeletionBeforeEndOfLife to false, or move endOfLifeDate, and delete again.",
         "DeleteGalleryImageVersionBlockedBeforeEndOfLife",
     ),
     # --- who asks -------------------------------------------------------------------------------------------------
-    **_rows(K.FORBIDDEN, _ROLE, "AuthorizationFailed", "LinkedAuthorizationFailed", "LinkedAccessCheckFailed"),
-    **_rows(
+    **rows(K.FORBIDDEN, _ROLE, "AuthorizationFailed", "LinkedAuthorizationFailed", "LinkedAccessCheckFailed"),
+    **rows(
         K.FORBIDDEN,
         "Give the identity the role Storage Blob Data Contributor on the storage account or the container (and "
         "Storage Blob Delegator on the account); a new role assignment takes up to 10 minutes.",
         "AuthorizationPermissionMismatch",
         "InsufficientAccountPermissions",
     ),
-    **_rows(
+    **rows(
         K.FORBIDDEN,
         "Allow the address of the cluster in the storage account's network rules, or use a private endpoint.",
         "AuthorizationFailure",
     ),
-    **_rows(
+    **rows(
         K.FORBIDDEN,
         "Change the policy that the message names, ask for an exemption, or change the spec so that it complies.",
         "RequestDisallowedByPolicy",
         "RequestDisallowedByAzure",
     ),
-    **_rows(K.FORBIDDEN, "Remove the lock that the message names.", "ScopeLocked"),
-    **_rows(K.FORBIDDEN, "Re-enable the subscription: Azure made it read-only.", "ReadOnlyDisabledSubscription"),
-    **_rows(
+    **rows(K.FORBIDDEN, "Remove the lock that the message names.", "ScopeLocked"),
+    **rows(K.FORBIDDEN, "Re-enable the subscription: Azure made it read-only.", "ReadOnlyDisabledSubscription"),
+    **rows(
         K.FORBIDDEN,
         "Register the resource provider once: az provider register --namespace Microsoft.Compute (or the one that the "
         "message names).",
         "MissingSubscriptionRegistration",
         "MissingRegistrationForLocation",
     ),
-    **_rows(
+    **rows(
         K.FORBIDDEN,
         "Remove the immutability policy or legal hold of the container, or use another container.",
         "BlobImmutableDueToPolicy",
     ),
-    **_rows(K.FORBIDDEN, "Enable the storage account.", "AccountIsDisabled"),
-    **_rows(
+    **rows(K.FORBIDDEN, "Enable the storage account.", "AccountIsDisabled"),
+    **rows(
         K.UNAUTHENTICATED,
         "Check the tenant of the credential: the token is for another tenant than the subscription's.",
         "InvalidAuthenticationTokenTenant",
     ),
-    **_rows(
+    **rows(
         K.UNAUTHENTICATED,
         "Check AZURE_RESOURCE_MANAGER_AUDIENCE and AZURE_AUTHORITY_HOST: Azure does not accept the token.",
         "InvalidAuthenticationToken",
         "InvalidAuthenticationTokenAudience",
         "AuthenticationFailedInvalidHeader",
     ),
-    **_rows(K.UNAUTHENTICATED, _WAIT, "ExpiredAuthenticationToken"),
-    **_rows(
-        K.UNAUTHENTICATED, _SAS, "AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"
-    ),
+    **rows(K.UNAUTHENTICATED, _WAIT, "ExpiredAuthenticationToken"),
+    **rows(K.UNAUTHENTICATED, _SAS, "AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"),
     # --- Entra ID (documented AADSTS codes) -----------------------------------------------------------------------
-    **_rows(K.UNAUTHENTICATED, _SECRET, "AADSTS7000215", "AADSTS7000222", "AADSTS7000218"),
-    **_rows(K.UNAUTHENTICATED, _IDENTITY, "AADSTS700016", "AADSTS90002", "AADSTS900023", "AADSTS53003"),
-    **_rows(K.UNAUTHENTICATED, "Enable the application in Entra ID.", "AADSTS7000112"),
-    **_rows(
+    **rows(K.UNAUTHENTICATED, _SECRET, "AADSTS7000215", "AADSTS7000222", "AADSTS7000218"),
+    **rows(K.UNAUTHENTICATED, _IDENTITY, "AADSTS700016", "AADSTS90002", "AADSTS900023", "AADSTS53003"),
+    **rows(K.UNAUTHENTICATED, "Enable the application in Entra ID.", "AADSTS7000112"),
+    **rows(
         K.UNAUTHENTICATED, _FEDERATION, "AADSTS70021", "AADSTS700211", "AADSTS700212", "AADSTS700213", "AADSTS700214"
     ),
-    **_rows(
+    **rows(
         K.UNAUTHENTICATED,
         "Check that the projected service account token is renewed: the one that was sent has expired.",
         "AADSTS700024",
     ),
-    **_rows(
+    **rows(
         K.UNAUTHENTICATED,
         "Register the certificate's public part with the application, and put the private part into the credential.",
         "AADSTS700027",
     ),
-    **_rows(
+    **rows(
         K.UNAUTHENTICATED,
         "Check AZURE_RESOURCE_MANAGER_AUDIENCE: the tenant does not know that resource.",
         "AADSTS500011",
     ),
-    **_rows(K.RETRY, _WAIT, "AADSTS90033", "temporarily_unavailable"),
+    **rows(K.RETRY, _WAIT, "AADSTS90033", "temporarily_unavailable"),
     # --- what was asked -------------------------------------------------------------------------------------------
-    **_rows(
+    **rows(
         K.INVALID,
         _FIX_SPEC,
         "InvalidParameter",
@@ -188,7 +167,7 @@ CODES: dict[str, Meaning] = {
         "InvalidInput",
         "InvalidUri",
     ),
-    **_rows(
+    **rows(
         K.INVALID,
         "Name a region where the service offers this, and the same region as the existing resource has.",
         "LocationNotAvailableForResourceType",
@@ -198,12 +177,12 @@ CODES: dict[str, Meaning] = {
         "SkuNotAvailable",
         "NotAvailableForSubscription",
     ),
-    **_rows(
+    **rows(
         K.INVALID,
         "Upload a fixed VHD whose virtual size is a whole number of MiB and whose last 512 bytes are its footer.",
         "InvalidVhd",
     ),
-    **_rows(
+    **rows(
         K.INVALID,
         "This cloud does not know the resource type or API version; use a version of the operator made for it.",
         "InvalidResourceType",
@@ -211,27 +190,27 @@ CODES: dict[str, Meaning] = {
         "InvalidApiVersionParameter",
         "InvalidResourceNamespace",
     ),
-    **_rows(
+    **rows(
         K.INVALID,
         "Set GALLERY_OPERATOR_STORAGE_API_VERSION to a version that the storage service knows.",
         "InvalidHeaderValue",
         "FeatureVersionMismatch",
         "UnsupportedHeader",
     ),
-    **_rows(
+    **rows(
         K.INVALID,
         "Name another blob or remove the existing one: it is not a page blob.",
         "InvalidBlobType",
         "BlobTypeNotSupported",
     ),
-    **_rows(
+    **rows(
         K.INVALID,
         "Use a storage account that allows page blobs (general purpose, without hierarchical namespace).",
         "PageBlobsNotSupported",
         "UnsupportedOperation",
     ),
     # --- at the same time -----------------------------------------------------------------------------------------
-    **_rows(
+    **rows(
         K.CONFLICT,
         _WAIT,
         "Conflict",
@@ -248,20 +227,16 @@ CODES: dict[str, Meaning] = {
         "PendingCopyOperation",
         "Canceled",
     ),
-    **_rows(
-        K.INVALID,
-        "Choose another name, or remove or adopt the existing one.",
-        "RoleAssignmentExists",
-    ),
+    **ROLE_ASSIGNMENTS,
     # --- limits ---------------------------------------------------------------------------------------------------
-    **_rows(
+    **rows(
         K.QUOTA,
         "Ask Azure for a higher quota, or delete what is no longer used; the operator tries again.",
         "QuotaExceeded",
         "ResourceQuotaExceeded",
         "ResourceCountExceedsLimit",
     ),
-    **_rows(
+    **rows(
         K.THROTTLED,
         "Nothing to do: the operator waits as long as Azure asks.",
         "TooManyRequests",
@@ -271,7 +246,7 @@ CODES: dict[str, Meaning] = {
         "AccountLimitExceeded",
     ),
     # --- Azure's own trouble --------------------------------------------------------------------------------------
-    **_rows(
+    **rows(
         K.RETRY,
         _WAIT,
         "InternalServerError",

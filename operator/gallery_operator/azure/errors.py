@@ -13,7 +13,8 @@ from azure.core import exceptions as core
 from gallery_operator.azure import error_bodies
 from gallery_operator.azure.error_bodies import ErrorBody, clean
 from gallery_operator.azure.error_kinds import AzureError, ErrorKind
-from gallery_operator.azure.error_table import CODES, TEXTS, VAGUE_CODES, Meaning, meaning_of_status
+from gallery_operator.azure.error_meanings import Meaning
+from gallery_operator.azure.error_table import CODES, TEXTS, VAGUE_CODES, meaning_of_status
 
 __all__ = ["AzureError", "ErrorKind", "classify", "classify_answer", "is_absence"]
 

@@ -9,6 +9,7 @@ from typing import Self
 
 from gallery_operator.azure.arm import Arm
 from gallery_operator.azure.arm_requests import ArmRequests
+from gallery_operator.azure.authorization import RoleAssignments
 from gallery_operator.azure.blobs import Blobs, DelegationKeys
 from gallery_operator.azure.clients import Clients
 from gallery_operator.azure.credentials import CredentialSpec
@@ -16,7 +17,7 @@ from gallery_operator.azure.operations import Operations
 from gallery_operator.azure.settings import AzureSettings
 from gallery_operator.azure.throttle import Throttle
 
-__all__ = ["Arm", "AzureGateway", "Blobs"]
+__all__ = ["Arm", "AzureGateway", "Blobs", "RoleAssignments"]
 
 
 class AzureGateway:
@@ -53,8 +54,11 @@ class AzureGateway:
         Returns:
             A light object; clients and tokens behind it are shared by all that have the same credential.
         """
-        requests = ArmRequests(self._clients, self._throttle, self._operations, credential)
-        return Arm(requests, subscription_id)
+        return Arm(self._requests(credential), subscription_id)
+
+    def role_assignments(self, credential: CredentialSpec) -> RoleAssignments:
+        """Return role assignments as seen by a credential; light, as :meth:`arm`."""
+        return RoleAssignments(self._requests(credential))
 
     def blobs(self, credential: CredentialSpec, storage_account_id: str | None = None) -> Blobs:
         """Return blob storage as seen by a credential.
@@ -72,3 +76,6 @@ class AzureGateway:
             return Blobs(self._clients, self._keys, credential)
         arm = self.arm(credential, "")
         return Blobs(self._clients, self._keys, credential, lambda: arm.blob_endpoint(storage_account_id))
+
+    def _requests(self, credential: CredentialSpec) -> ArmRequests:
+        return ArmRequests(self._clients, self._throttle, self._operations, credential)

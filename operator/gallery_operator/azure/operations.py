@@ -65,7 +65,7 @@ class Operations:
         self._operations.pop(key, None)
         lower = {name.lower(): value for name, value in headers.items()}
         url = lower.get("azure-asyncoperation") or lower.get("location") or ""
-        if not url or not self._trusted(url):
+        if not url or not self.is_trusted(url):
             return
         self._operations[key] = RunningOperation(operation, url)
         while len(self._operations) > _MAX_OPERATIONS:
@@ -79,7 +79,8 @@ class Operations:
         """Drop what is noted."""
         self._operations.pop(key, None)
 
-    def _trusted(self, url: str) -> bool:
+    def is_trusted(self, url: str) -> bool:
+        """Whether a URL is one of Resource Manager's own, so that a token may go with a request for it."""
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").lower(), parts.port

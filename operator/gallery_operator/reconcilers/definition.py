@@ -6,11 +6,13 @@ from typing import Any
 from gallery_operator import metrics
 from gallery_operator.api import GalleryImageDefinition
 from gallery_operator.azure.resource_ids import ResourceId
+from gallery_operator.planning import access
 from gallery_operator.planning import definition as plan
 from gallery_operator.planning.compare import differences
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.ownership import owner_tags
 from gallery_operator.reconcilers import observe as observation
+from gallery_operator.reconcilers import roles
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
     is_ours,
@@ -75,7 +77,8 @@ async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
         return _written(ctx, definition, resource_id, updated, f"Updating {', '.join(corrections)}.")
     fields = {**_fields(resource_id, existing), **await _versions(gallery, resource_id)}
     fields["managedFields"] = plan.managed_fields(definition)
-    return Report(Done("The image definition is as desired."), fields)
+    assigned = await roles.settle(ctx, definition, resource_id, gallery.credential)
+    return access.report((assigned,), fields, Done("The image definition is as desired."), definition.status.conditions)
 
 
 async def observe(ctx: Context, definition: GalleryImageDefinition) -> Report:
@@ -111,10 +114,14 @@ async def finalize(ctx: Context, definition: GalleryImageDefinition) -> Report:
     existing = await gallery.arm.get(resource_id)
     if existing is None or not is_ours(ctx, definition, existing.get("tags")):
         return Report(Done("The image definition is gone.", "Deleted"))
+    events: tuple[tuple[str, str, str], ...] = ()
     if properties(existing).get("provisioningState") != "Deleting":
+        # With versions in it Azure refuses to delete the definition: then nobody loses access to it.
+        if not await gallery.arm.list(f"{resource_id}/versions"):
+            events = await roles.withdraw(ctx, definition, resource_id, gallery.credential)
         await gallery.arm.delete(resource_id)
-    message = "Deleting the image definition."
-    return Report(Waiting("Deleting", message, polling(ctx, definition)), {"provisioningState": "Deleting"})
+    waiting = Waiting("Deleting", "Deleting the image definition.", polling(ctx, definition))
+    return Report(waiting, {"provisioningState": "Deleting"}, events)
 
 
 def _underway(

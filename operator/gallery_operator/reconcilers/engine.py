@@ -6,7 +6,7 @@ Everything a reconcile can end with comes together here and becomes conditions, 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -134,7 +134,7 @@ class Engine:
         try:
             async with asyncio.timeout(RECONCILE_TIMEOUT_SECONDS):
                 done = await step(self._ctx, resource)
-                return Report(done.outcome, {**_NO_DIFFERENCES, **done.status}, done.events), resource
+                return replace(done, status={**_NO_DIFFERENCES, **done.status}), resource
         except Halt as halt:
             return Report(halt.outcome, {**_NO_DIFFERENCES, **halt.status}), resource
         except AzureError as error:

@@ -4,11 +4,13 @@ from typing import Any
 
 from gallery_operator import metrics
 from gallery_operator.api import Gallery
+from gallery_operator.planning import access
 from gallery_operator.planning import gallery as plan
 from gallery_operator.planning.compare import differences
 from gallery_operator.planning.outcome import Done, Report, Waiting
 from gallery_operator.planning.ownership import owner_tags
 from gallery_operator.reconcilers import observe as observation
+from gallery_operator.reconcilers import roles, sharing
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
     is_ours,
@@ -44,7 +46,7 @@ async def reconcile(ctx: Context, gallery: Gallery) -> Report:
         existing.get("tags"),
         f"Gallery {scope.resource_id}",
         adoption=gallery.spec.adoption_policy,
-        differences=differences(plan.body(gallery, {}, existing), existing),
+        differences=differences(plan.body(gallery, {}, existing, set_profile=True), existing),
     )
     state = properties(existing).get("provisioningState")
     if state in BUSY_STATES:
@@ -57,7 +59,17 @@ async def reconcile(ctx: Context, gallery: Gallery) -> Report:
         metrics.DRIFT_CORRECTIONS.labels(kind="Gallery").inc()
         updated = await scope.arm.put(scope.resource_id, plan.body(gallery, owner, existing))
         return _underway(ctx, gallery, scope, updated, f"Updating {', '.join(differs)}.")
-    return Report(Done("The gallery is as desired."), _fields(scope, existing))
+    assigned = await roles.settle(ctx, gallery, scope.resource_id, scope.credential)
+    shared = await sharing.settle(
+        ctx,
+        gallery,
+        scope,
+        existing,
+        body=plan.body(gallery, owner, existing, set_profile=True),
+        assignments=roles.count(assigned),
+    )
+    done = Done("The gallery is as desired.")
+    return access.report((assigned, shared), _fields(scope, existing), done, gallery.status.conditions)
 
 
 async def observe(ctx: Context, gallery: Gallery) -> Report:
@@ -72,8 +84,9 @@ async def observe(ctx: Context, gallery: Gallery) -> Report:
     existing = await scope.arm.get(scope.resource_id)
     if existing is None:
         raise observation.absent(what)
-    wanted = plan.body(gallery, {}, existing)
-    return observation.report(what, existing, differences(wanted, existing), _fields(scope, existing))
+    wanted = plan.body(gallery, {}, existing, set_profile=True)
+    fields = {**_fields(scope, existing), "sharing": await sharing.observe(scope, existing)}
+    return observation.report(what, existing, differences(wanted, existing), fields)
 
 
 async def finalize(ctx: Context, gallery: Gallery) -> Report:
@@ -90,11 +103,16 @@ async def finalize(ctx: Context, gallery: Gallery) -> Report:
     existing = await scope.arm.get(scope.resource_id)
     if existing is None or not is_ours(ctx, gallery, existing.get("tags")):
         return Report(Done("The gallery is gone.", "Deleted"))
+    events: tuple[tuple[str, str, str], ...] = ()
     if properties(existing).get("provisioningState") != "Deleting":
+        # With images in it Azure refuses to delete the gallery: then nobody loses access to it.
+        if not await scope.arm.list(f"{scope.resource_id}/images"):
+            if await sharing.end(gallery, scope, existing):
+                return Report(Waiting("Deleting", "Ending the sharing of the gallery.", polling(ctx, gallery)))
+            events = await roles.withdraw(ctx, gallery, scope.resource_id, scope.credential)
         await scope.arm.delete(scope.resource_id)
-    return Report(
-        Waiting("Deleting", "Deleting the gallery.", polling(ctx, gallery)), {"provisioningState": "Deleting"}
-    )
+    waiting = Waiting("Deleting", "Deleting the gallery.", polling(ctx, gallery))
+    return Report(waiting, {"provisioningState": "Deleting"}, events)
 
 
 def _underway(ctx: Context, gallery: Gallery, scope: GalleryScope, body: dict[str, Any], message: str) -> Report:
@@ -108,4 +126,5 @@ def _fields(scope: GalleryScope, existing: dict[str, Any]) -> dict[str, Any]:
         "provisioningState": found.get("provisioningState"),
         "location": existing.get("location"),
         "uniqueName": (found.get("identifier") or {}).get("uniqueName"),
+        "identity": plan.identity_status(existing),
     }

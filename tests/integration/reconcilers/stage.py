@@ -309,6 +309,8 @@ class Stage:
     def arm(self, method: str, resource_id: str, body: Json | None = None) -> Json:
         """Send a request to Azure behind the operator's back, as a person in the portal would."""
         version = "2025-01-02" if "/disks/" in resource_id else "2025-03-03"
+        if "/roleAssignments/" in resource_id:
+            version = "2022-04-01"
         reply = self._arm.request(
             method,
             f"{self.azure.base_url}{resource_id}?api-version={version}",
