@@ -23,6 +23,7 @@ from .errors import ArmError
 from .groups import Groups
 from .ids import ResourceId, Target, parse_extension, parse_path
 from .operations import NOBODY, Call, Reply
+from .quotas import Quotas
 from .storage import StorageAccounts
 from .throttle import budgets_for
 
@@ -63,6 +64,7 @@ class Arm:
         self.groups = Groups(engine)
         self.consumers = Consumers(engine)
         self.authorization = Authorization(engine)
+        self.quotas = Quotas(engine)
         kinds: list[Kind] = [
             Galleries(engine),
             Definitions(engine),
@@ -103,6 +105,15 @@ class Arm:
                 f"The access token has been obtained for wrong audience or resource '{claims['aud']}'.",
             )
         return str(claims.get("oid") or NOBODY)
+
+    def charge(self, method: str, path: str) -> dict[str, str]:
+        """Count a request against Resource Manager's own limits and return the headers that tell what is left.
+
+        Raises:
+            ArmError: 429, the limit is used up.
+        """
+        found = re.match(r"/subscriptions/([^/]+)", path, re.IGNORECASE)
+        return self.engine.arm_throttle.charge(found[1], method) if found else {}
 
     async def answer(self, method: str, path: str, call: Call, body: dict[str, Any]) -> Reply:
         """Carry out one request.
@@ -166,6 +177,8 @@ class Arm:
                 raise ArmError(405, "MethodNotAllowed", f"{method} is not supported for actions.")
             return await kind.act(call, rid, target.action, body)
         if method == "PUT":
+            if self.engine.store.get(rid.key) is None and body.get("location"):
+                self.quotas.check(rid.subscription, kind.type, str(body["location"]))
             return await kind.put(call, rid, body)
         if method == "PATCH":
             return await kind.patch(call, rid, body)
@@ -199,6 +212,8 @@ class Arm:
     def _location(self, method: str, call: Call, target: Target) -> Reply:
         """Answer the poll of an operation, or a consumer's view of what is shared."""
         assert target.subscription is not None
+        if self.quotas.serves(target):
+            return self.quotas.answer(method, call, target)
         if self.consumers.serves(target):
             types = "/".join(target.types[1:])
             charged = self._charge(target.subscription, "Microsoft.Compute", method, types, target)

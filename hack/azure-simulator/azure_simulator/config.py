@@ -27,6 +27,7 @@ class Timings:
     version_delete: float = 90.0
     version_delete_spread: float = 45.0
     share: float = 2.2
+    share_region: float = 10.0  # inferred: until a share call has reached one more region
     disk: float = 0.1
     disk_hydrate: float = 30.0  # inferred: a disk made from other bytes
     access: float = 0.17

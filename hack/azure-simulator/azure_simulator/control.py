@@ -15,6 +15,7 @@ from .errors import ArmError
 from .faults import parse_fault
 from .ids import parse_id
 from .journal import Journal
+from .quotas import Quotas
 from .store import Resource
 from .vhd import FOOTER_BYTES, GIB, build_footer
 
@@ -29,6 +30,7 @@ class Control:
         self.engine = engine
         self.journal = journal
         self.authorization = Authorization(engine)
+        self.quotas = Quotas(engine)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to add to the application."""
@@ -46,6 +48,8 @@ class Control:
             web.get("/_control/digest", _guard(self._digest)),
             web.put("/_control/resources", _guard(self._put_resource)),
             web.patch("/_control/resources", _guard(self._patch_resource)),
+            web.get("/_control/quotas", _guard(self._quotas)),
+            web.put("/_control/quotas", _guard(self._set_quotas)),
             web.put("/_control/principals", _guard(self._put_principal)),
             web.put("/_control/roles", _guard(self._put_role)),
             web.post("/_control/reset", _guard(self._reset)),
@@ -166,6 +170,14 @@ class Control:
         resource.body["properties"] = _merged(resource.properties, dict(document["properties"]))
         self.engine.store.put(resource)
         return {"id": resource.id}
+
+    async def _quotas(self, request: web.Request) -> Any:
+        return self.quotas.limits()
+
+    async def _set_quotas(self, request: web.Request) -> Any:
+        """Set limits by name: `{"GalleryImageVersion": 10}`."""
+        self.quotas.set_limits(await _document(request))
+        return self.quotas.limits()
 
     async def _put_principal(self, request: web.Request) -> Any:
         """Put a principal into the directory: `{"id": object id, "type": "User"}`."""

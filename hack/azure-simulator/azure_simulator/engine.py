@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from .armthrottle import ArmThrottle
 from .blobs import BlobError, BlobPath, Blobs
 from .clock import Clock, ClockState
 from .config import Config
@@ -45,6 +46,7 @@ class Engine:
         secret = bytes.fromhex(self._secret())
         self.operations = Operations(self.store, self.clock, secret, self._show_output)
         self.throttle = Throttle(self.clock, enforce=config.throttle)
+        self.arm_throttle = ArmThrottle(self.clock, enforce=config.throttle)
         self.faults = Faults(config.seed)
         self.entra = Entra(secret, config.bad_secrets)
         self.lock = asyncio.Lock()
@@ -180,10 +182,11 @@ class Engine:
             for disk in resource.internal.get("disks", []):
                 self.discard(disk["container"])
         self.store.clear()
-        for name in ("principals", "roles"):
+        for name in ("principals", "quotas", "roles"):
             self.store.set_meta(name, {})
         self.faults.clear()
         self.throttle.reset()
+        self.arm_throttle.reset()
         self.seed()
 
     def _show_output(self, output: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .regions import find, normalise
 
-__all__ = ["Fault", "Faults", "RegionFault", "parse_fault"]
+__all__ = ["Fault", "Faults", "RegionFault", "SharingFault", "parse_fault"]
 
 _DROPS = ("before", "after")
 
@@ -76,7 +76,26 @@ class RegionFault:
     hits: int = 0
 
 
-def parse_fault(document: dict[str, Any]) -> Fault | RegionFault:
+@dataclass(slots=True)
+class SharingFault:
+    """The next `remaining` share calls fail in a region.
+
+    Attributes:
+        id: number, given by `Faults`.
+        sharing: display name of the region.
+        remaining: how many calls fail there; None for all.
+        details: what the region's sharing status says.
+        hits: how many calls it hit.
+    """
+
+    id: int
+    sharing: str
+    remaining: int | None = 1
+    details: str = "Sharing failed with internal server error."
+    hits: int = 0
+
+
+def parse_fault(document: dict[str, Any]) -> Fault | RegionFault | SharingFault:
     """Read a fault from JSON; `count` gives how often it happens (null: always), 1 if left out.
 
     Raises:
@@ -89,6 +108,11 @@ def parse_fault(document: dict[str, Any]) -> Fault | RegionFault:
         if region is None:
             raise ValueError("unknown region")
         return RegionFault(0, region.display, remaining, **_known(fields, {"details", "sticky"}))
+    if "sharing" in fields:
+        region = find(str(fields.pop("sharing")))
+        if region is None:
+            raise ValueError("unknown region")
+        return SharingFault(0, region.display, remaining, **_known(fields, {"details"}))
     known = {"method", "path", "probability", "status", "code", "message", "retry_after", "delay", "drop"}
     request = Fault(remaining=remaining, **_known(fields, known))
     request.method = request.method.upper()
@@ -119,29 +143,34 @@ class Faults:
         """Start without faults; `seed` makes chances repeatable."""
         self._random = random.Random(seed)
         self._requests: list[Fault] = []
+        self._sharing: list[SharingFault] = []
         self._regions: list[RegionFault] = []
         self._next = 1
 
-    def add(self, fault: Fault | RegionFault) -> int:
+    def add(self, fault: Fault | RegionFault | SharingFault) -> int:
         """Put a fault in force and return its number."""
         fault.id, self._next = self._next, self._next + 1
         if isinstance(fault, Fault):
             self._requests.append(fault)
+        elif isinstance(fault, SharingFault):
+            self._sharing.append(fault)
         else:
             self._regions.append(fault)
         return fault.id
 
     def remove(self, number: int) -> bool:
         """Take a fault out of force; whether there was one."""
-        before = len(self._requests) + len(self._regions)
+        before = len(self.listing())
         self._requests = [fault for fault in self._requests if fault.id != number]
         self._regions = [fault for fault in self._regions if fault.id != number]
-        return len(self._requests) + len(self._regions) < before
+        self._sharing = [fault for fault in self._sharing if fault.id != number]
+        return len(self.listing()) < before
 
     def clear(self) -> None:
         """Take all faults out of force."""
         self._requests.clear()
         self._regions.clear()
+        self._sharing.clear()
 
     def take(self, method: str, path: str) -> Fault | None:
         """Return the first fault that hits this request, and count it."""
@@ -164,6 +193,17 @@ class Faults:
                 return fault
         return None
 
+    def take_sharing(self, region: str) -> str | None:
+        """Return why the sharing in `region` fails, and count it; None if it does not."""
+        for fault in self._sharing:
+            left = fault.remaining is None or fault.remaining > 0
+            if left and normalise(fault.sharing) == normalise(region):
+                fault.hits += 1
+                if fault.remaining is not None:
+                    fault.remaining -= 1
+                return fault.details
+        return None
+
     def listing(self) -> list[dict[str, Any]]:
         """Return all faults as JSON."""
-        return [*map(asdict, self._requests), *map(asdict, self._regions)]
+        return [*map(asdict, self._requests), *map(asdict, self._regions), *map(asdict, self._sharing)]

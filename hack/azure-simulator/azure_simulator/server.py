@@ -98,7 +98,9 @@ class Server:
             body = await _body(request)
             async with self.engine.lock:
                 self.engine.settle()
+                left = self.arm.charge(request.method, request.path)
                 reply = await self.arm.answer(request.method, request.path, call, body)
+                reply.headers.update(left)
         except ArmError as error:
             reply = Reply(error.status, error.body(), error.headers)
         except BlobError as error:
@@ -123,9 +125,6 @@ class Server:
         )
         if request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
             headers["x-ms-client-request-id"] = request.headers.get("x-ms-client-request-id", "")
-        kind = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}.get(request.method, "writes")
-        headers[f"x-ms-ratelimit-remaining-subscription-{kind}"] = "199"
-        headers[f"x-ms-ratelimit-remaining-subscription-global-{kind}"] = "2999"
         if reply.body is None or request.method == "HEAD":
             return web.Response(status=reply.status, headers=headers)
         return web.json_response(reply.body, status=reply.status, headers=headers)

@@ -13,6 +13,7 @@ from ..operations import Call, Reply
 from ..store import Resource, Timer
 from .base import GALLERY_API, Kind, as_object
 from .lag import nested_refusal
+from .sharing import STATUS_FROM, begin_status, groups_after, regions_of, status
 from .softdelete import is_enabled, normal_policy
 
 __all__ = ["Galleries"]
@@ -20,7 +21,6 @@ __all__ = ["Galleries"]
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.]{0,78}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[A-Za-z0-9]{5,16}", re.ASCII)
 _PERMISSIONS = ("Private", "Groups", "Community")
-_GROUP_LIMITS = {"Subscriptions": 30, "AADTenants": 5}
 
 
 class Galleries(Kind):
@@ -78,6 +78,8 @@ class Galleries(Kind):
             groups = resource.internal.get("groups") or []
             if groups:
                 profile["groups"] = groups
+            if resource.internal.get("sharing") and call.api_version >= STATUS_FROM:
+                body["properties"]["sharingStatus"] = status(resource.internal["sharing"], self.engine.clock.now())
         return Reply(200, body)
 
     async def act(self, call: Call, rid: ResourceId, action: str, body: dict[str, Any]) -> Reply:
@@ -89,7 +91,7 @@ class Galleries(Kind):
             raise conflict_in_progress(rid.name)
         kind = self.choice(body.get("operationType"), ("Add", "Remove", "EnableCommunity", "Reset"), "operationType")
         groups = body.get("groups") or []
-        _share(gallery, kind, groups)  # refuse now what would be refused then
+        groups_after(gallery, kind, groups)  # refuse now what would be refused then
         payload = {"key": rid.key, "change": kind, "groups": groups}
         _, headers = self._begin(
             call, gallery, "gallery.shared", self.engine.config.timings.share, payload=payload, poll=30.0
@@ -221,14 +223,28 @@ class Galleries(Kind):
         gallery = self.store.get(timer.payload["key"])
         if gallery is not None:
             change = timer.payload["change"]
-            gallery.internal["groups"] = _share(gallery, change, timer.payload["groups"])
+            gallery.internal["groups"] = groups_after(gallery, change, timer.payload["groups"])
             if change == "Reset":
                 gallery.properties["sharingProfile"] = {"permissions": "Private"}
             if change == "EnableCommunity":
                 info = gallery.properties["sharingProfile"]["communityGalleryInfo"]
                 info["communityGalleryEnabled"] = True
+            self._spread(gallery, change, timer.due)
             self.store.put(gallery)
         self.operations.finish(timer.payload["operation"], timer.due)
+
+    def _spread(self, gallery: Resource, change: str, due: float) -> None:
+        """Let the sharing reach region after region; a reset takes the status away."""
+        gallery.internal.pop("sharing", None)
+        if change == "Reset":
+            return
+        definitions = self.store.children(gallery.key, f"{self.type}/images")
+        versions = [
+            one for each in definitions for one in self.store.children(each.key, f"{self.type}/images/versions")
+        ]
+        seconds = self.engine.config.timings.share_region
+        rows = begin_status(regions_of(gallery, versions), due, seconds, self.engine.faults.take_sharing)
+        gallery.internal["sharing"] = rows
 
 
 def _identity(value: Any, tenant: str) -> dict[str, Any]:
@@ -260,47 +276,3 @@ def _community(wanted: dict[str, Any], old: Any) -> dict[str, Any]:
         "publicNamePrefix": prefix,
         "publicNames": before.get("publicNames") or [f"{prefix}-{uuid.uuid4()}"],
     }
-
-
-def _share(gallery: Resource, kind: str, asked: list[Any]) -> list[dict[str, Any]]:
-    """Return the groups after a share call.
-
-    Raises:
-        ArmError: the gallery cannot be shared so, or the limits of 30 subscriptions and 5 tenants are passed.
-    """
-    permissions = (gallery.properties.get("sharingProfile") or {}).get("permissions", "Private")
-    current: dict[str, list[str]] = {
-        str(group["type"]): list(group["ids"]) for group in gallery.internal.get("groups") or []
-    }
-    if kind == "Reset":
-        return []
-    if kind == "EnableCommunity":
-        if permissions != "Community":
-            raise _wrong_permissions(permissions, "Community")
-        return [{"type": name, "ids": ids} for name, ids in current.items()]
-    if permissions != "Groups":
-        raise _wrong_permissions(permissions, "Groups")
-    for group in asked:
-        name, ids = str(group.get("type")), [str(item) for item in group.get("ids") or []]
-        if name not in _GROUP_LIMITS:
-            raise bad_parameter(f"The value '{name}' of parameter 'groups.type' is not allowed.", "groups.type")
-        known = current.setdefault(name, [])
-        if kind == "Add":
-            known.extend(item for item in ids if item not in known)
-        else:
-            current[name] = [item for item in known if item not in ids]
-        if len(current[name]) > _GROUP_LIMITS[name]:
-            raise bad_parameter(
-                f"The number of {name} a gallery can be shared with is limited to {_GROUP_LIMITS[name]}.", "groups.ids"
-            )
-    return [{"type": name, "ids": ids} for name, ids in current.items() if ids]
-
-
-def _wrong_permissions(actual: str, needed: str) -> ArmError:
-    # Inferred: Azure refuses this, in which words was not found.
-    return ArmError(
-        409,
-        "OperationNotAllowed",
-        f"The gallery's sharing permission is '{actual}'; this operation needs '{needed}'.",
-        target="gallery.properties.sharingProfile.permissions",
-    )
