@@ -12,7 +12,9 @@ from typing import Any
 from azure.core.rest import HttpRequest
 from pydantic import SecretStr
 
+from gallery_operator.azure import community
 from gallery_operator.azure.arm_requests import document_of
+from gallery_operator.azure.community import CommunityId
 from gallery_operator.azure.errors import AzureError, ErrorKind, is_absence
 from gallery_operator.azure.lists import Lists
 from gallery_operator.azure.resource_ids import CollectionId, InvalidResourceIdError, ResourceId
@@ -56,6 +58,9 @@ _KINDS = {
 _SHARE = "share"
 """Purpose of an operation on a gallery that changes with whom it is shared."""
 
+# Only ever read: nothing here stops, generalizes or removes somebody's machine.
+_READ_ONLY = {"microsoft.compute/virtualmachines": _Kind("virtual_machines", "virtualMachines")}
+
 # Read only, and not in azure-mgmt-compute: label and API version.
 _PLAIN = {
     "microsoft.resources/resourcegroups": ("resourceGroups", "2021-04-01"),
@@ -76,9 +81,10 @@ class Arm(Lists):
         """Read a resource.
 
         Args:
-            resource_id: A gallery, definition, version, disk, snapshot, managed image, resource group or storage
-                account.
-            expand: ``ReplicationStatus`` for a version, ``SharingProfile/Groups`` for a gallery.
+            resource_id: A gallery, definition, version, disk, snapshot, managed image, virtual machine, resource group
+                or storage account.
+            expand: ``ReplicationStatus`` for a version, ``SharingProfile/Groups`` for a gallery, ``instanceView`` for a
+                virtual machine.
             select: ``Permissions`` for a gallery.
 
         Returns:
@@ -94,7 +100,7 @@ class Arm(Lists):
                 request = HttpRequest("GET", str(rid), params={"api-version": api_version})
                 response = await self._requests.send(rid, f"{label}.get", request)
             else:
-                kind = _kind(rid)
+                kind = _READ_ONLY.get(rid.type.lower()) or _kind(rid)
                 options = {name: value for name, value in (("expand", expand), ("select", select)) if value is not None}
                 response = await self._requests.call(
                     rid.subscription_id,
@@ -109,6 +115,21 @@ class Arm(Lists):
                 return None
             raise
         return document_of(response)
+
+    async def community_image(self, location: str, community_id: CommunityId) -> dict[str, Any] | None:
+        """Read an image of a community gallery, or a version of it, as it is seen in a region.
+
+        Args:
+            location: Region, in normal form.
+            community_id: The image or version.
+
+        Returns:
+            The document; None when there is no such thing in this region.
+
+        Raises:
+            AzureError: See the class.
+        """
+        return await community.read(self._requests, self.subscription_id, location, community_id)
 
     async def put(self, resource_id: str | ResourceId, body: Mapping[str, Any]) -> dict[str, Any]:
         """Begin to create or update a resource.

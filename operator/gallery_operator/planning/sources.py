@@ -10,10 +10,6 @@ from gallery_operator.api.version_source import DataDiskSource, OsDiskSource, Ve
 from gallery_operator.planning.jobs import MANAGED_BY, MANAGED_BY_LABEL
 from gallery_operator.planning.names import import_name
 
-_GIB = 1024**3
-_LARGEST_GIB: Mapping[str, int] = {"Full": 2048, "Shallow": 32 * 1024}
-"""Largest disk of a version by replicationMode (Azure Compute Gallery, Limits and Shallow replication)."""
-
 
 @dataclass(frozen=True)
 class DiskPart:
@@ -59,17 +55,13 @@ def field_of(lun: int | None, name: str) -> str:
     return f"source.osDisk.{name}" if lun is None else f"source.dataDisks (lun {lun}).{name}"
 
 
-def too_large(replication_mode: str, size: int | None) -> str | None:
-    """Return why Azure would fail to replicate a disk, after hours and in every region; None when it would not.
-
-    Args:
-        replication_mode: ``Full`` or ``Shallow``.
-        size: Bytes of the disk; None while not known.
-    """
-    limit = _LARGEST_GIB[replication_mode]
-    if size is None or size <= limit * _GIB:
-        return None
-    return f"has {-(-size // _GIB)} GiB, and replicationMode {replication_mode} takes at most {limit} GiB a disk"
+def part_of(disk: OsDiskSource | DataDiskSource) -> DiskPart | None:
+    """Return a disk that is in Azure already as a source; None for one that an import brings."""
+    lun = lun_of(disk)
+    if disk.blob is not None:
+        return DiskPart(disk.blob.to_wire(), disk.host_caching, lun)
+    resource_id = disk.disk_id or disk.snapshot_id
+    return DiskPart({"id": resource_id}, disk.host_caching, lun) if resource_id is not None else None
 
 
 def profile_of_disks(disks: Sequence[DiskPart]) -> dict[str, Any]:
@@ -139,3 +131,28 @@ def import_body(version: ImageVersion, name: str, lun: int | None, template: Imp
             "diskRole": "os" if lun is None else "data",
         },
     }
+
+
+def rights(source: VersionSource | None) -> list[str]:
+    """Return what an identity needs besides its rights on the gallery, each as ``<action> on <id>``.
+
+    From "Store and share images in an Azure Compute Gallery": a disk, snapshot or machine is written (Azure takes hold
+    of it while it copies), an image or version is read, and a storage account's keys are listed.
+    """
+    if source is None:
+        return []
+    found = []
+    for disk in disks_of(source):
+        if disk.disk_id is not None:
+            found.append(f"Microsoft.Compute/disks/write on {disk.disk_id}")
+        if disk.snapshot_id is not None:
+            found.append(f"Microsoft.Compute/snapshots/write on {disk.snapshot_id}")
+        if disk.blob is not None:
+            found.append(f"Microsoft.Storage/storageAccounts/listKeys/action on {disk.blob.storage_account_id}")
+    if source.managed_image_id is not None:
+        found.append(f"Microsoft.Compute/images/read on {source.managed_image_id}")
+    if source.virtual_machine_id is not None:
+        found.append(f"Microsoft.Compute/virtualMachines/write on {source.virtual_machine_id}")
+    if source.gallery_image_version_id is not None:
+        found.append(f"Microsoft.Compute/galleries/images/versions/read on {source.gallery_image_version_id}")
+    return found

@@ -1,13 +1,14 @@
 """Reconciles ``ImageVersion``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from gallery_operator import metrics
 from gallery_operator.api import ImageVersion
 from gallery_operator.api.imageversion import RegionStatus
+from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.planning import replication
 from gallery_operator.planning import version as plan
@@ -15,7 +16,7 @@ from gallery_operator.planning.compare import differences
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.ownership import owner_tags
 from gallery_operator.planning.regions import normal
-from gallery_operator.planning.sources import templates
+from gallery_operator.planning.sources import rights, templates
 from gallery_operator.planning.status import timestamp
 from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import (
@@ -28,9 +29,9 @@ from gallery_operator.reconcilers.common import (
     stop_if_hopeless,
 )
 from gallery_operator.reconcilers.context import Context
-from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.halt import Halt, from_azure
 from gallery_operator.reconcilers.scope import DefinitionScope, credential, definition_of
-from gallery_operator.reconcilers.sources import storage_profile
+from gallery_operator.reconcilers.sources import resolve
 from gallery_operator.reconcilers.version_imports import make_imports
 
 _EXPAND = "ReplicationStatus"
@@ -184,18 +185,27 @@ async def _create(
         report = await make_imports(ctx, version)
         if report is not None:
             return report
-        storage = await storage_profile(ctx, version)
+        source = await resolve(ctx, version, scope)
     except Halt as halt:
         # Nothing is in Azure: an import must not take an earlier success for one with its disk.
         halt.status.setdefault("provisioningState", None)
         raise
-    body = plan.create_body(version, scope.gallery.location, storage, owner)
-    created = await scope.gallery.arm.put(resource_id, body)
+    body = plan.create_body(version, scope.gallery.location, source.profile, owner)
+    try:
+        created = await scope.gallery.arm.put(resource_id, body)
+    except AzureError as error:
+        needed = rights(version.spec.source)
+        if error.kind is not ErrorKind.FORBIDDEN or not needed:
+            raise
+        refused = from_azure(error)
+        told = f"{refused.message} A version of this source also needs: {', '.join(needed)}."
+        raise Halt(replace(refused, message=told)) from error
     statuses = replication.region_statuses(version, created)
     seen = _Observed(version, scope, resource_id, created, statuses, owner)
     event = ("Normal", "Creating", f"Creating version {version.spec.version} in {len(statuses)} regions.")
+    events = (*(("Normal", "SourceNotChecked", each) for each in source.unread), event)
     message = f"Creating: {replication.progress_text(statuses)}."
-    return Report(Waiting("Replicating", message, polling(ctx, version)), _fields(seen), (event,))
+    return Report(Waiting("Replicating", message, polling(ctx, version)), _fields(seen), events)
 
 
 async def _update(ctx: Context, seen: _Observed, differs: list[str]) -> Report:

@@ -1,6 +1,7 @@
 """Resolves the source of an image version to what ARM takes: imports and versions of this namespace, ids in Azure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gallery_operator.api import ImageVersion, VhdImport
@@ -8,27 +9,50 @@ from gallery_operator.api.meta import RECONCILE_ANNOTATION
 from gallery_operator.api.version_source import DataDiskSource, OsDiskSource
 from gallery_operator.planning.names import import_name
 from gallery_operator.planning.outcome import Stalled, Waiting
+from gallery_operator.planning.source_rules import imported, same_source
 from gallery_operator.planning.sources import (
     DiskPart,
     disk_words,
     disks_of,
+    field_of,
     lun_of,
+    part_of,
     profile_of_disks,
     profile_of_image,
-    too_large,
 )
 from gallery_operator.planning.status import ready_condition
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.scope import DefinitionScope
+from gallery_operator.reconcilers.source_checks import SourceChecks
 
 _WAIT_SECONDS = 30.0
 
 
-async def storage_profile(ctx: Context, version: ImageVersion) -> dict[str, Any]:
-    """Return the ``storageProfile`` of a new version.
+@dataclass(frozen=True)
+class Resolved:
+    """A source as Azure takes it.
+
+    Attributes:
+        profile: ``storageProfile`` of the new version.
+        unread: What could not be checked, each as a sentence.
+    """
+
+    profile: dict[str, Any]
+    unread: tuple[str, ...] = ()
+
+
+async def resolve(ctx: Context, version: ImageVersion, scope: DefinitionScope) -> Resolved:
+    """Resolve and check the source of a new version.
+
+    Args:
+        ctx: Context.
+        version: The version.
+        scope: The definition that it is to belong to.
 
     Raises:
-        Halt: There is no source, or an import or version that it names is missing, not ready, or failed.
+        Halt: There is no source, or what it names is missing, not ready, failed, or does not fit the definition.
+        AzureError: A request to Azure failed.
     """
     source = version.spec.source
     if source is None:
@@ -39,24 +63,28 @@ async def storage_profile(ctx: Context, version: ImageVersion) -> dict[str, Any]
                 "from: delete the object and make it again with spec.source.",
             )
         )
-    disks = disks_of(source)
-    if disks:
-        return profile_of_disks([await _disk(ctx, version, each) for each in disks])
+    checks = SourceChecks.of(ctx, version, scope)
+    parts = [await _disk(ctx, version, each, checks) for each in disks_of(source)]
+    referred = None
     if source.image_version_ref is not None:
         referred = await _version(ctx, version.metadata.namespace, source.image_version_ref.name)
-        return profile_of_image(source, referred)
-    return profile_of_image(source)
+    checks.problems += same_source(
+        (field_of(each.lun, "source"), each.source.get("uri") or each.source.get("id", "")) for each in parts
+    )
+    if not checks.problems:
+        await checks.look(source, referred)
+    checks.halt()
+    profile = profile_of_disks(parts) if parts else profile_of_image(source, referred)
+    return Resolved(profile, tuple(checks.unread))
 
 
-async def _disk(ctx: Context, version: ImageVersion, disk: OsDiskSource | DataDiskSource) -> DiskPart:
+async def _disk(
+    ctx: Context, version: ImageVersion, disk: OsDiskSource | DataDiskSource, checks: SourceChecks
+) -> DiskPart:
+    part = part_of(disk)
+    if part is not None:
+        return part
     lun = lun_of(disk)
-    if disk.disk_id is not None:
-        return DiskPart({"id": disk.disk_id}, disk.host_caching, lun)
-    if disk.snapshot_id is not None:
-        return DiskPart({"id": disk.snapshot_id}, disk.host_caching, lun)
-    if disk.blob is not None:
-        wire = {"storageAccountId": disk.blob.storage_account_id, "uri": disk.blob.uri}
-        return DiskPart(wire, disk.host_caching, lun)
     own = disk.import_template is not None
     if disk.vhd_import_ref is not None:
         name = disk.vhd_import_ref.name
@@ -64,11 +92,14 @@ async def _disk(ctx: Context, version: ImageVersion, disk: OsDiskSource | DataDi
         name = import_name(version.metadata.name, lun)
     else:
         raise Halt(Stalled("InvalidSpec", f"{disk_words(lun)} of the version names no source.".capitalize()))
-    return DiskPart(await _imported(ctx, version, name, lun, own), disk.host_caching, lun)
+    return DiskPart(await _imported(ctx, version, name, disk, checks), disk.host_caching, lun)
 
 
-async def _imported(ctx: Context, version: ImageVersion, name: str, lun: int | None, own: bool) -> dict[str, str]:
-    namespace = version.metadata.namespace
+async def _imported(
+    ctx: Context, version: ImageVersion, name: str, disk: OsDiskSource | DataDiskSource, checks: SourceChecks
+) -> dict[str, str]:
+    namespace, lun = version.metadata.namespace, lun_of(disk)
+    own = disk.import_template is not None
     body = await ctx.kube.get("VhdImport", namespace, name)
     which = disk_words(lun)
     if body is None:
@@ -86,18 +117,10 @@ async def _imported(ctx: Context, version: ImageVersion, name: str, lun: int | N
                 f"import with diskRole {role}.",
             )
         )
-    mode = version.spec.replication_mode
     # Known as soon as the disk is checked: nobody shall wait for its upload to hear of it.
-    problem = too_large(mode, found.status.disk.virtual_size if found.status.disk is not None else None)
-    if problem is not None:
-        way_out = ", or make a new version with replicationMode Shallow (one region, one replica)"
-        raise Halt(
-            Stalled(
-                "DiskTooLarge",
-                f"The disk of VhdImport {namespace}/{name} for {which} {problem}: make the disk smaller and import it "
-                f"anew{way_out if mode == 'Full' else ''}.",
-            )
-        )
+    where = field_of(lun, "importTemplate" if own else "vhdImportRef")
+    checks.problems += imported(checks.wanted, where, found, os=lun is None)
+    checks.halt()
     if found.status.staging_released:
         raise Halt(
             Stalled(
