@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import sys
 from pathlib import Path
 
 import pytest
 from tests.integration.reconcilers.player import Player, checked, disk
+from tests.integration.reconcilers.process import OperatorProcess
 from tests.integration.reconcilers.stage import CLIENT, CLIENT_SECRET, COMPUTE, RESOURCE_GROUP, Json, Stage, ready
 from tests.support.azure import BAD_SECRET, LOCATION, SUBSCRIPTION, TENANT
 
@@ -275,43 +274,17 @@ async def test_killed_at_random_moments_the_same_end_is_reached(idle_stage: Stag
     seed = random.SystemRandom().randrange(1_000_000)
     choice = random.Random(seed)
     print(f"seed {seed}")  # shown when the test fails
-    process: asyncio.subprocess.Process | None = None
-    log = tmp_path / "log"
-
-    async def again() -> asyncio.subprocess.Process:
-        arguments = (
-            "run",
-            "--kubeconfig",
-            stage.api.kubeconfig,
-            "--namespace",
-            stage.namespace,
-            "--no-leader-election",
-        )
-        times = ("--poll-seconds", "0.2", "--resync-seconds", "3", "--health-port", "0", "--metrics-port", "0")
-        rest = ("--worker-image", "x", "--cluster-name", "test", "--log-level", "debug", "--log-format", "json")
-        environment = {
-            **os.environ,
-            **stage.azure.environment,
-            "AZURE_CLIENT_SECRET": CLIENT_SECRET,
-            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
-            "PYTHONPATH": str(Path(__file__).parents[3] / "operator"),
-        }
-        with log.open("ab") as output:
-            return await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gallery_operator", *arguments, *times, *rest, env=environment, stderr=output
-            )
+    operator = OperatorProcess(stage, tmp_path / "log")
 
     async def monkey(kills: int) -> None:
-        nonlocal process
         for _ in range(kills):
-            process = await again()
-            begun = len(log.read_text())
+            begun = len(operator.text())
+            await operator.start()
             # It is killed while it works: some time after it has begun to look at Azure.
-            await stage.until(lambda old=begun: "gallery_operator.azure" in log.read_text()[old:])  # type: ignore[misc]
+            await operator.at_work(begun)
             await asyncio.sleep(choice.uniform(0.0, 0.8))
-            process.kill()
-            await process.wait()
-        process = await again()
+            await operator.kill()
+        await operator.start()
 
     vhd = disk()
     stage.gallery()
@@ -338,12 +311,10 @@ async def test_killed_at_random_moments_the_same_end_is_reached(idle_stage: Stag
                 ("VhdImport", "os"),
                 ("ImageVersion", "v1"),
             )
-            assert process is not None
-            begun = len(log.read_text())
+            begun = len(operator.text())
             stage.nudge("Gallery", "platform")
-            await stage.until(lambda: "gallery_operator.azure" in log.read_text()[begun:])
-            process.terminate()
-            assert await process.wait() == 0
+            await operator.at_work(begun)
+            assert await operator.terminate() == 0
             killing = asyncio.create_task(monkey(2))
             for kind, name in objects:
                 stage.delete(kind, name)
@@ -352,10 +323,8 @@ async def test_killed_at_random_moments_the_same_end_is_reached(idle_stage: Stag
                 await stage.gone(kind, name, patience=60)
         left = [each["id"] for each in stage.azure.state()["resources"] if "Compute" in each["id"]]
         assert left == []
-        text = log.read_text()
+        text = operator.text()
         assert CLIENT_SECRET not in text
         assert "sig=" not in text.replace("sig=***", "")
     finally:
-        if process is not None and process.returncode is None:
-            process.kill()
-            await process.wait()
+        await operator.kill()
