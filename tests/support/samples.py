@@ -17,6 +17,33 @@ ROLE = "/providers/Microsoft.Authorization/roleDefinitions/00000000-0000-0000-00
 IDENTITY = f"{RESOURCE_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/images"
 STORAGE_ACCOUNT = f"{RESOURCE_GROUP}/providers/Microsoft.Storage/storageAccounts/images"
 
+DISK_ENCRYPTION_SET = f"{COMPUTE}/diskEncryptionSets/images"
+ENCRYPTION = {
+    "osDiskImage": {
+        "diskEncryptionSetId": DISK_ENCRYPTION_SET,
+        "securityProfile": {
+            "confidentialVMEncryptionType": "EncryptedWithCmk",
+            "secureVMDiskEncryptionSetId": DISK_ENCRYPTION_SET,
+        },
+    },
+    "dataDiskImages": [
+        {
+            "lun": 0,
+            "diskEncryptionSetId": DISK_ENCRYPTION_SET,
+            "securityProfile": {
+                "confidentialVMEncryptionType": "DataDiskEncryptedWithCmk",
+                "secureVMDiskEncryptionSetId": DISK_ENCRYPTION_SET,
+            },
+        }
+    ],
+}
+
+_UEFI_KEYS = [
+    {"type": "x509", "secretKeyRef": {"name": "keys", "key": "a.pem"}},
+    {"type": "x509", "configMapKeyRef": {"name": "keys", "key": "b.pem"}},
+    {"type": "sha256", "value": ["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]},
+]
+
 _MINIMAL: dict[str, Json] = {
     "Gallery": {"resourceGroup": "rg-images", "location": "westeurope"},
     "GalleryImageDefinition": {
@@ -219,8 +246,37 @@ _FULL |= {
                     "regionalReplicaCount": 3,
                     "storageAccountType": "Standard_ZRS",
                     "excludeFromLatest": True,
+                    "additionalReplicaSets": [{"storageAccountType": "PremiumV2_LRS", "regionalReplicaCount": 2}],
+                    "encryption": ENCRYPTION,
                 }
             ],
+            "targetExtendedLocations": [
+                {
+                    "name": "westeurope",
+                    "extendedLocation": {"name": "microsoftlondon1", "type": "EdgeZone"},
+                    "extendedLocationReplicaCount": 1,
+                    "storageAccountType": "StandardSSD_LRS",
+                    "encryption": ENCRYPTION,
+                }
+            ],
+            "replicaCount": 2,
+            "storageAccountType": "Premium_LRS",
+            "securityProfile": {
+                "uefiSettings": {
+                    "signatureTemplateNames": ["MicrosoftUefiCertificateAuthorityTemplate"],
+                    "additionalSignatures": {
+                        "pk": {"type": "x509", "secretKeyRef": {"name": "keys", "key": "pk.pem"}},
+                        "kek": _UEFI_KEYS,
+                        "db": _UEFI_KEYS,
+                        "dbx": _UEFI_KEYS,
+                    },
+                },
+                "secretsProvisioningSettings": {
+                    "isSupported": True,
+                    "osName": "debian",
+                    "components": [{"name": "AzureGuestAgent", "version": "2.7.0"}],
+                },
+            },
             "replicationMode": "Full",
             "excludeFromLatest": True,
             "endOfLifeDate": "2030-01-01T00:00:00Z",
@@ -241,12 +297,15 @@ _FULL |= {
             "version": "1.0.0",
             "source": {"osDisk": {"snapshotId": f"{COMPUTE}/snapshots/os"}},
             "targetRegions": [{"name": "westeurope"}],
+            "storageAccountStrategy": "PreferStandard_ZRS",
+            "securityProfile": {"uefiSettings": {"additionalSignatures": {"pk": _UEFI_KEYS[1]}}},
         },
         {
             "definitionRef": {"name": "debian-12"},
             "version": "1.0.0",
             "source": {"osDisk": {"diskId": f"{COMPUTE}/disks/os"}},
             "targetRegions": [{"name": "westeurope"}],
+            "securityProfile": {"uefiSettings": {"additionalSignatures": {"pk": _UEFI_KEYS[2]}}},
         },
         {
             "definitionRef": {"name": "debian-12"},

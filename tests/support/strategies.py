@@ -20,11 +20,20 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from gallery_operator.api.definition import DefinitionSpec, Range
+from gallery_operator.api.encryption import (
+    DataDiskImageEncryption,
+    DataDiskSecurityProfile,
+    EncryptionImages,
+    OsDiskImageEncryption,
+    OsDiskSecurityProfile,
+)
 from gallery_operator.api.gallery import GalleryIdentity, GallerySpec
 from gallery_operator.api.imageversion import ImageVersionSpec
 from gallery_operator.api.import_template import TemplateMetadata
 from gallery_operator.api.lifecycle import Retention
 from gallery_operator.api.meta import ApiModel
+from gallery_operator.api.publishing import TargetExtendedLocation
+from gallery_operator.api.security import SecretsProvisioningSettings, UefiSettings
 from gallery_operator.api.sharing import RoleAssignment, SharingGroups, SharingProfile
 from gallery_operator.api.version_source import BlobSource, VersionSource
 from gallery_operator.api.vhdimport import ManagedDisk, PvcDisk, UrlDisk, VhdImportSpec
@@ -170,6 +179,36 @@ def _normal(region: str) -> str:
     return region.lower().replace(" ", "")
 
 
+def _published(spec: Any) -> bool:
+    """What ``api/publishing.py`` demands of regions, replicas and encryption."""
+    counts = [region.regional_replica_count or spec.replica_count or 1 for region in spec.target_regions]
+    more = [each.regional_replica_count for region in spec.target_regions for each in region.additional_replica_sets]
+
+    def keyed(region: Any) -> tuple[bool, set[int]]:
+        encryption = region.encryption
+        if encryption is None:
+            return False, set()
+        main = encryption.os_disk_image
+        luns = {each.lun for each in encryption.data_disk_images if each.disk_encryption_set_id is not None}
+        return main is not None and main.disk_encryption_set_id is not None, luns
+
+    return (
+        sum(counts) + sum(more) <= 100
+        and all(keyed(region) == keyed(spec.target_regions[0]) for region in spec.target_regions)
+        and all(
+            _unique(each.storage_account_type for each in region.additional_replica_sets)
+            for region in spec.target_regions
+        )
+        and (spec.storage_account_type is None or spec.storage_account_strategy is None)
+        and _unique(_lower_ascii(each.extended_location.name) for each in spec.target_extended_locations)
+        and (spec.replication_mode == "Full" or (counts == [1] and not more and not spec.target_extended_locations))
+    )
+
+
+def _encrypts(disk: Any) -> bool:
+    return disk.disk_encryption_set_id is not None or disk.security_profile is not None
+
+
 def _lower_ascii(text: str) -> str:
     return "".join(each.lower() if each.isascii() else each for each in text)
 
@@ -233,6 +272,11 @@ def _source_fits(source: VersionSource) -> bool:
     )
 
 
+_SET_IDS = st.from_regex(
+    r"/subscriptions/[a-z]{1,5}/resourceGroups/[a-z]{1,5}/providers/Microsoft\.Compute/diskEncryptionSets/[a-z]{1,5}",
+    fullmatch=True,
+)
+
 # Fields whose values a rule restricts further, and what a rule demands of the whole.
 _FITTED |= {
     GallerySpec: (
@@ -276,14 +320,34 @@ _FITTED |= {
         },
         lambda _: True,
     ),
+    OsDiskSecurityProfile: (
+        {"secure_vm_disk_encryption_set_id": st.none() | _SET_IDS},
+        lambda profile: (
+            (profile.confidential_vm_encryption_type == "EncryptedWithCmk")
+            == (profile.secure_vm_disk_encryption_set_id is not None)
+        ),
+    ),
+    DataDiskSecurityProfile: ({"secure_vm_disk_encryption_set_id": _SET_IDS}, lambda _: True),
+    OsDiskImageEncryption: ({"disk_encryption_set_id": st.none() | _SET_IDS}, _encrypts),
+    DataDiskImageEncryption: ({"disk_encryption_set_id": st.none() | _SET_IDS}, _encrypts),
+    EncryptionImages: ({}, lambda images: _unique(each.lun for each in images.data_disk_images)),
+    TargetExtendedLocation: ({}, lambda zone: zone.storage_account_type != "Standard_ZRS"),
+    UefiSettings: (
+        {},
+        lambda settings: (
+            _unique(settings.signature_template_names)
+            and (
+                "NoSignatureTemplate" not in settings.signature_template_names
+                or len(settings.signature_template_names) == 1
+            )
+        ),
+    ),
+    SecretsProvisioningSettings: ({}, lambda settings: _unique(each.name for each in settings.components)),
     ImageVersionSpec: (
         {"version": _VERSION, "tags": _TAGS},
         lambda spec: (
             _unique(_normal(region.name) for region in spec.target_regions)
-            and (
-                spec.replication_mode == "Full"
-                or [region.regional_replica_count for region in spec.target_regions] == [1]
-            )
+            and _published(spec)
             and (not spec.safety_profile.block_deletion_before_end_of_life or spec.end_of_life_date is not None)
             and (spec.source is not None or spec.management_policy == "Observe" or spec.adoption_policy == "Adopt")
         ),

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from gallery_operator.api import publishing
 from gallery_operator.api.lifecycle import RetentionDue
 from gallery_operator.api.meta import (
     AGE_COLUMN,
@@ -14,6 +15,7 @@ from gallery_operator.api.meta import (
     Column,
     DeletionPolicy,
     LocalRef,
+    ManagedFields,
     Resource,
     Rule,
     Spec,
@@ -23,10 +25,20 @@ from gallery_operator.api.meta import (
     immutable,
     text,
 )
-from gallery_operator.api.publishing import SafetyProfile, TargetRegion
+from gallery_operator.api.publishing import (
+    SafetyProfile,
+    StorageAccountType,
+    TargetExtendedLocation,
+    TargetRegion,
+)
+from gallery_operator.api.security import SecurityProfile
 from gallery_operator.api.version_source import VersionSource
 
 _NEW = "Azure does not allow it; make a new version"
+
+
+def _uefi(spec: str) -> str:
+    return f"(has({spec}.securityProfile) && has({spec}.securityProfile.uefiSettings))"
 
 
 class ImageVersionSpec(Spec):
@@ -56,23 +68,12 @@ class ImageVersionSpec(Spec):
             "each part of version must be at most 2147483647",
             ".version",
         ),
+        *publishing.RULES,
         Rule(
-            "self.targetRegions.all(a, self.targetRegions.exists_one(b, "
-            "b.name.lowerAscii().replace(' ', '') == a.name.lowerAscii().replace(' ', '')))",
-            "targetRegions names a region twice: name each once, with its regionalReplicaCount",
-            ".targetRegions",
-        ),
-        Rule(
-            "self.replicationMode != 'Shallow' || (self.targetRegions.size() == 1 && "
-            "self.targetRegions[0].regionalReplicaCount == 1)",
-            "replicationMode Shallow allows one region with one replica: use Full, or name one region with regionalReplicaCount 1",
-        ),
-        Rule(
-            "self.targetRegions.all(now, oldSelf.targetRegions.all(old, "
-            "old.name.lowerAscii().replace(' ', '') != now.name.lowerAscii().replace(' ', '') || "
-            "old.storageAccountType == now.storageAccountType))",
-            "storageAccountType of a region cannot be changed: remove the region, wait until it is gone, and add it again",
-            ".targetRegions",
+            f"{_uefi('self')} == {_uefi('oldSelf')} && (!{_uefi('self')} || "
+            "self.securityProfile.uefiSettings == oldSelf.securityProfile.uefiSettings)",
+            f"securityProfile.uefiSettings cannot be changed: {_NEW}",
+            ".securityProfile",
         ),
         Rule(
             "!has(self.safetyProfile) || !has(self.safetyProfile.blockDeletionBeforeEndOfLife) || "
@@ -102,7 +103,33 @@ class ImageVersionSpec(Spec):
         ]
         | None
     ) = None
-    target_regions: Annotated[tuple[TargetRegion, ...], Field(min_length=1, max_length=100)]
+    target_regions: Annotated[
+        tuple[TargetRegion, ...],
+        Field(
+            min_length=1,
+            max_length=100,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    target_extended_locations: Annotated[
+        tuple[TargetExtendedLocation, ...],
+        Field(max_length=32, description="Edge zones to replicate to; they may be added and removed at any time."),
+    ] = ()
+    replica_count: Annotated[
+        int | None,
+        Field(ge=1, le=100, description="Replicas in each region that names no regionalReplicaCount; default: 1."),
+    ] = None
+    storage_account_type: Annotated[
+        StorageAccountType | None,
+        Field(description="Storage in each region that names none; default: Azure's, Standard_LRS. Cannot be changed."),
+    ] = None
+    storage_account_strategy: Annotated[
+        Literal["PreferStandard_ZRS", "DefaultStandard_LRS"] | None,
+        Field(
+            description="How Azure chooses the storage in each region that names none: PreferStandard_ZRS: "
+            "zone-redundant where the region has it. Cannot be changed."
+        ),
+    ] = None
     replication_mode: Annotated[
         Literal["Full", "Shallow"],
         Field(description="Shallow is quick and for tests: one region, one replica, disks up to 32 TiB."),
@@ -110,6 +137,7 @@ class ImageVersionSpec(Spec):
     exclude_from_latest: bool = False
     end_of_life_date: Time | None = None
     safety_profile: SafetyProfile = SafetyProfile()
+    security_profile: SecurityProfile | None = None
     ready_policy: Annotated[
         Literal["AllRegions", "AnyRegion", "HomeRegion"],
         Field(
@@ -164,6 +192,48 @@ class PolicyViolation(ApiModel):
     details: str | None = None
 
 
+class ExecutedValidation(ApiModel):
+    """A validation of the image that Azure has run.
+
+    Attributes:
+        type: What was validated, for example `LinuxSecurityBaseline`.
+        status: `Succeeded`, `Failed` or `Unknown`.
+        version: Of the validation.
+        execution_time: When it ran.
+    """
+
+    type: str
+    status: str
+    version: str | None = None
+    execution_time: Time | None = None
+
+
+class PlatformAttribute(ApiModel):
+    """Something that Azure says about where the image comes from.
+
+    Attributes:
+        name: For example `source_image_publisher`.
+        value: What it is.
+    """
+
+    name: str
+    value: str | None = None
+
+
+class ValidationsProfile(ApiModel):
+    """What Azure has found out about the image.
+
+    Attributes:
+        validation_etag: Which state of the version was validated.
+        executed_validations: What was run, and how it ended.
+        platform_attributes: Where the image comes from.
+    """
+
+    validation_etag: str | None = None
+    executed_validations: Annotated[tuple[ExecutedValidation, ...], Field(max_length=64)] = ()
+    platform_attributes: Annotated[tuple[PlatformAttribute, ...], Field(max_length=64)] = ()
+
+
 class ImageVersionStatus(Status):
     """Observed state of a version.
 
@@ -185,6 +255,8 @@ class ImageVersionStatus(Status):
     regions_ready: str | None = None
     published_date: Time | None = None
     policy_violations: Annotated[tuple[PolicyViolation, ...], Field(max_length=64)] = ()
+    validations_profile: ValidationsProfile | None = None
+    managed_fields: ManagedFields = ()
     retention: RetentionDue | None = None
 
 

@@ -61,8 +61,9 @@ _SHARE = "share"
 # Only ever read: nothing here stops, generalizes or removes somebody's machine.
 _READ_ONLY = {"microsoft.compute/virtualmachines": _Kind("virtual_machines", "virtualMachines")}
 
-# Read only, and not in azure-mgmt-compute: label and API version.
+# Read only: label and API version.
 _PLAIN = {
+    "microsoft.compute/diskencryptionsets": ("diskEncryptionSets", "2025-01-02"),
     "microsoft.resources/resourcegroups": ("resourceGroups", "2021-04-01"),
     "microsoft.storage/storageaccounts": ("storageAccounts", "2023-05-01"),
 }
@@ -81,8 +82,8 @@ class Arm(Lists):
         """Read a resource.
 
         Args:
-            resource_id: A gallery, definition, version, disk, snapshot, managed image, virtual machine, resource group
-                or storage account.
+            resource_id: A gallery, definition, version, disk, snapshot, managed image, virtual machine, disk encryption
+                set, resource group or storage account.
             expand: ``ReplicationStatus`` for a version, ``SharingProfile/Groups`` for a gallery, ``instanceView`` for a
                 virtual machine.
             select: ``Permissions`` for a gallery.

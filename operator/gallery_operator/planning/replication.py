@@ -6,6 +6,7 @@ from typing import Any
 
 from gallery_operator.api import ImageVersion
 from gallery_operator.api.imageversion import RegionStatus
+from gallery_operator.planning.publishing import regions_there, replicas
 from gallery_operator.planning.regions import normal
 
 MAX_REPAIRS = 3
@@ -24,10 +25,7 @@ def region_statuses(version: ImageVersion, existing: Mapping[str, Any] | None) -
         normal(str(each.get("region"))): each
         for each in (properties.get("replicationStatus") or {}).get("summary") or []
     }
-    there = {
-        normal(str(each.get("name"))): each
-        for each in (properties.get("publishingProfile") or {}).get("targetRegions") or []
-    }
+    there = regions_there(existing)
     repairs = {normal(each.name): each.repairs for each in version.status.regions}
     result: list[RegionStatus] = []
     for region in version.spec.target_regions:
@@ -39,11 +37,21 @@ def region_statuses(version: ImageVersion, existing: Mapping[str, Any] | None) -
                 name=name,
                 state=state,
                 progress=100 if state == "Completed" else told.get("progress"),
-                replicas=region.regional_replica_count,
+                replicas=replicas(version, region),
                 details=told.get("details") or None,
                 repairs=None if state == "Completed" else repairs.get(name),
             )
         )
+    for zone in version.spec.target_extended_locations:
+        name = normal(zone.extended_location.name)
+        # Azure's documents do not say whether edge zones are in the summary: shown only if they are.
+        if name in summary:
+            told = summary[name]
+            state = str(told.get("state") or "Unknown")
+            count = zone.extended_location_replica_count
+            percent = 100 if state == "Completed" else told.get("progress")
+            details = told.get("details") or None
+            result.append(RegionStatus(name=name, state=state, progress=percent, replicas=count, details=details))
     wanted = {each.name for each in result}
     result += [RegionStatus(name=name, state="Removing") for name in there if name not in wanted]
     return result
@@ -125,3 +133,28 @@ def progress_text(statuses: Sequence[RegionStatus]) -> str:
     if leaving:
         parts.append("removing " + ", ".join(leaving))
     return "; ".join(parts) or "finishing"
+
+
+def milestones(before: Sequence[RegionStatus], after: Sequence[RegionStatus]) -> list[tuple[str, str, str]]:
+    """Return the Events (type, reason, message) about regions whose state has changed in a way worth telling.
+
+    Args:
+        before: States as status has them.
+        after: States now.
+    """
+    old = {each.name: each.state for each in before}
+    now = {each.name: each for each in after}
+    events: list[tuple[str, str, str]] = []
+    for name, each in now.items():
+        if old.get(name) == each.state:
+            continue
+        if each.state == "Completed":
+            count = (
+                "" if each.replicas is None else f" ({each.replicas} {'replica' if each.replicas == 1 else 'replicas'})"
+            )
+            events.append(("Normal", "RegionCompleted", f"Replicated to {name}{count}."))
+        elif each.state == "Failed":
+            why = (each.details or "Azure gives no details").rstrip(" .")
+            events.append(("Warning", "RegionFailed", f"Replication to {name} failed: {why}."))
+    events += [("Normal", "RegionRemoved", f"Removed from {name}.") for name in old if name not in now]
+    return events

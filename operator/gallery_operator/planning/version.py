@@ -4,14 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gallery_operator.api import ImageVersion
-from gallery_operator.api.publishing import TargetRegion
-from gallery_operator.planning.moments import same_moment
+from gallery_operator.planning import publishing
+from gallery_operator.planning.names import fingerprint
 from gallery_operator.planning.ownership import desired_tags, tags_differ
 from gallery_operator.planning.regions import normal
 
+_BLOCK = "blockDeletionBeforeEndOfLife"
+_SECRETS = "secretsProvisioningSettings"
+
 
 def create_body(
-    version: ImageVersion, location: str, storage: Mapping[str, Any], owner: Mapping[str, str]
+    version: ImageVersion,
+    location: str,
+    storage: Mapping[str, Any],
+    owner: Mapping[str, str],
+    uefi: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the PUT body of a new version.
 
@@ -20,84 +27,82 @@ def create_body(
         location: Home region (that of the gallery).
         storage: ``storageProfile``, see :mod:`gallery_operator.planning.sources`.
         owner: Ownership tags.
+        uefi: ``uefiSettings`` with the keys themselves.
     """
-    return _body(version, location, version.spec.target_regions, storage, {**version.spec.tags, **owner}, True)
+    profile = publishing.profile(version, publishing.wanted_regions(version, None), None)
+    return _body(version, location, profile, storage, {**version.spec.tags, **owner}, uefi)
 
 
 def update_body(
     version: ImageVersion,
     existing: Mapping[str, Any],
-    regions: Sequence[TargetRegion],
+    regions: Sequence[Mapping[str, Any]],
     owner: Mapping[str, str],
+    uefi: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the PUT body of an update; the source is left out, Azure keeps it.
 
     Args:
         version: What is wanted.
         existing: What Azure has.
-        regions: Regions to ask for; all of them, except while a failed one is taken out.
+        regions: Regions to ask for, in REST form; all of them, except while a failed one is taken out.
         owner: Ownership tags.
+        uefi: ``uefiSettings`` as Azure has them.
     """
-    tags = desired_tags(existing.get("tags"), version.spec.tags, owner)
-    mode = ((existing.get("properties") or {}).get("publishingProfile") or {}).get("replicationMode")
-    return _body(version, str(existing.get("location")), regions, {}, tags, mode is not None)
+    tags = desired_tags(_kept_tags(version, existing), version.spec.tags, owner)
+    profile = publishing.profile(version, regions, existing)
+    return _body(version, str(existing.get("location")), profile, {}, tags, uefi)
 
 
 def _body(
     version: ImageVersion,
     location: str,
-    regions: Sequence[TargetRegion],
+    profile: Mapping[str, Any],
     storage: Mapping[str, Any],
     tags: Mapping[str, str],
-    with_mode: bool,
+    uefi: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    spec = version.spec
-    publishing: dict[str, Any] = {
-        "targetRegions": [each.to_wire() for each in regions],
-        "excludeFromLatest": spec.exclude_from_latest,
+    properties: dict[str, Any] = {
+        "publishingProfile": dict(profile),
+        "storageProfile": dict(storage),
+        "safetyProfile": _safety(version),
     }
-    if with_mode:
-        publishing["replicationMode"] = spec.replication_mode
-    if spec.end_of_life_date is not None:
-        publishing["endOfLifeDate"] = spec.end_of_life_date.isoformat().replace("+00:00", "Z")
-    return {
-        "location": location,
-        "tags": dict(tags),
-        "properties": {
-            "publishingProfile": publishing,
-            "storageProfile": dict(storage),
-            "safetyProfile": spec.safety_profile.to_wire(),
-        },
-    }
+    security: dict[str, Any] = {"uefiSettings": dict(uefi)} if uefi else {}
+    if (secrets := _secrets(version)) is not None:
+        security[_SECRETS] = secrets
+    if security:
+        properties["securityProfile"] = security
+    return {"location": location, "tags": dict(tags), "properties": properties}
+
+
+def managed_fields(version: ImageVersion) -> list[str]:
+    """Return the optional fields that the spec sets, for ``status.managedFields``."""
+    fields = publishing.managed_fields(version)
+    if version.spec.safety_profile.block_deletion_before_end_of_life:
+        fields.append(f"safetyProfile/{_BLOCK}")
+    if (secrets := _secrets(version)) is not None:
+        fields.append(_claim(secrets))
+    fields += [f"tags/{name}" for name in version.spec.tags]
+    return sorted(fields)
 
 
 def differences(version: ImageVersion, owner: Mapping[str, str], existing: Mapping[str, Any]) -> list[str]:
     """Return what an update would correct, each as a short phrase for people."""
-    spec = version.spec
     properties = existing.get("properties") or {}
-    publishing = properties.get("publishingProfile") or {}
-    there = {normal(str(each.get("name"))): each for each in publishing.get("targetRegions") or []}
-    differs: list[str] = []
-    wanted = {normal(each.name): each for each in spec.target_regions}
-    differs += [f"add region {each.name}" for name, each in wanted.items() if name not in there]
-    differs += [f"remove region {each.get('name')}" for name, each in there.items() if name not in wanted]
-    for name, region in wanted.items():
-        have = there.get(name)
-        if have is None:
-            continue
-        if int(have.get("regionalReplicaCount") or 1) != region.regional_replica_count:
-            differs.append(f"replicas in {region.name}")
-        if region.exclude_from_latest is not None and bool(have.get("excludeFromLatest")) != region.exclude_from_latest:
-            differs.append(f"excludeFromLatest in {region.name}")
-    if bool(publishing.get("excludeFromLatest")) != spec.exclude_from_latest:
-        differs.append("excludeFromLatest")
-    if spec.end_of_life_date is not None and not same_moment(publishing.get("endOfLifeDate"), spec.end_of_life_date):
-        differs.append("endOfLifeDate")
+    differs = publishing.differences(version, existing)
     safety = properties.get("safetyProfile") or {}
-    for field, value in spec.safety_profile.to_wire().items():
+    for field, value in _safety(version).items():
         if bool(safety.get(field)) != value:
             differs.append(f"safetyProfile.{field}")
-    if tags_differ(existing.get("tags"), spec.tags, owner):
+    secrets = _secrets(version)
+    if secrets is not None:
+        there = (properties.get("securityProfile") or {}).get(_SECRETS)
+        if _ordered(there) != _ordered(secrets) and (
+            there is not None or _claim(secrets) not in version.status.managed_fields
+        ):
+            differs.append(f"securityProfile.{_SECRETS}")
+    tags = existing.get("tags")
+    if tags_differ(tags, version.spec.tags, owner) or _kept_tags(version, existing) != (tags or {}):
         differs.append("tags")
     return differs
 
@@ -107,27 +112,41 @@ def needs_removal_permit(version: ImageVersion, existing: Mapping[str, Any]) -> 
 
     ``allowDeletionOfReplicatedLocations`` has to be true before, in an update of its own.
     """
-    properties = existing.get("properties") or {}
     wanted = {normal(each.name) for each in version.spec.target_regions}
-    there = {
-        normal(str(each.get("name"))) for each in (properties.get("publishingProfile") or {}).get("targetRegions") or []
-    }
-    allowed = bool((properties.get("safetyProfile") or {}).get("allowDeletionOfReplicatedLocations"))
+    there = set(publishing.regions_there(existing))
+    safety = (existing.get("properties") or {}).get("safetyProfile") or {}
+    allowed = bool(safety.get("allowDeletionOfReplicatedLocations"))
     return bool(there - wanted) and not allowed and version.spec.safety_profile.allow_deletion_of_replicated_locations
 
 
-def existing_regions(version: ImageVersion, existing: Mapping[str, Any]) -> list[TargetRegion]:
-    """Return the regions that Azure has, as an update that changes none of them would name them."""
-    publishing = (existing.get("properties") or {}).get("publishingProfile") or {}
-    wanted = {normal(each.name): each for each in version.spec.target_regions}
-    return [
-        wanted.get(normal(str(each.get("name"))))
-        or TargetRegion.model_validate(
-            {
-                "name": each.get("name"),
-                "regionalReplicaCount": each.get("regionalReplicaCount") or 1,
-                "storageAccountType": each.get("storageAccountType") or "Standard_LRS",
-            }
-        )
-        for each in publishing.get("targetRegions") or []
-    ]
+def _safety(version: ImageVersion) -> dict[str, bool]:
+    wire: dict[str, bool] = version.spec.safety_profile.to_wire()
+    if _BLOCK not in wire and f"safetyProfile/{_BLOCK}" in version.status.managed_fields:
+        wire[_BLOCK] = False
+    return wire
+
+
+def _secrets(version: ImageVersion) -> dict[str, Any] | None:
+    profile = version.spec.security_profile
+    settings = profile.secrets_provisioning_settings if profile is not None else None
+    return settings.to_wire() if settings is not None else None
+
+
+def _ordered(secrets: Mapping[str, Any] | None) -> dict[str, Any]:
+    wire = dict(secrets or {})
+    wire["components"] = sorted(wire.get("components") or [], key=lambda each: str(each.get("name")))
+    return wire
+
+
+def _claim(secrets: Mapping[str, Any]) -> str:
+    return f"securityProfile/{_SECRETS}/{fingerprint(secrets)}"
+
+
+def _kept_tags(version: ImageVersion, existing: Mapping[str, Any]) -> dict[str, str]:
+    tags: Mapping[str, str] = existing.get("tags") or {}
+    gone = {
+        name.removeprefix("tags/")
+        for name in version.status.managed_fields
+        if name.startswith("tags/") and name.removeprefix("tags/") not in version.spec.tags
+    }
+    return {name: value for name, value in tags.items() if name not in gone}

@@ -1,8 +1,8 @@
 """Reconciles ``ImageVersion``."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from gallery_operator import metrics
@@ -10,31 +10,42 @@ from gallery_operator.api import ImageVersion
 from gallery_operator.api.imageversion import RegionStatus
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.resource_ids import ResourceId
-from gallery_operator.planning import replication
+from gallery_operator.planning import replication, version_status
 from gallery_operator.planning import version as plan
 from gallery_operator.planning.compare import differences
-from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
+from gallery_operator.planning.outcome import Done, Outcome, Report, Stalled, Waiting
 from gallery_operator.planning.ownership import owner_tags
+from gallery_operator.planning.publishing import (
+    added_regions,
+    existing_regions,
+    fixed_differences,
+    wanted_regions,
+)
 from gallery_operator.planning.regions import normal
 from gallery_operator.planning.sources import rights, templates
-from gallery_operator.planning.status import timestamp
 from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
     is_ours,
     polling,
     properties,
+    refuse_end_of_life,
     refuse_foreign,
     refuse_rivals,
     stop_if_hopeless,
 )
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt, from_azure
+from gallery_operator.reconcilers.publishing import check_encryption, refuse_impossible, uefi_settings
 from gallery_operator.reconcilers.scope import DefinitionScope, credential, definition_of
 from gallery_operator.reconcilers.sources import resolve
 from gallery_operator.reconcilers.version_imports import make_imports
 
+_log = logging.getLogger(__name__)
+
 _EXPAND = "ReplicationStatus"
+# As in Microsoft's example for this API version; the SDK's list of values does not have it.
+_EXPAND_ALL = "ReplicationStatus,ValidationProfile"
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,25 @@ class _Observed:
     def home(self) -> str:
         return self.scope.gallery.location
 
+    @property
+    def ready(self) -> bool:
+        return replication.is_ready(self.version, self.statuses, self.home)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return version_status.fields(self.version, self.resource_id, self.existing, self.statuses)
+
+    @property
+    def news(self) -> tuple[tuple[str, str, str], ...]:
+        """Events about what has changed since status was written."""
+        events = replication.milestones(self.version.status.regions, self.statuses)
+        return (*events, *version_status.policy_event(self.version, version_status.findings(self.existing)))
+
+    def report(self, outcome: Outcome, *events: tuple[str, str, str], **more: Any) -> Report:
+        """What to hand back: the outcome, and all that was seen."""
+        found = version_status.findings(self.existing)
+        return Report(outcome, {**self.fields, **more}, (*self.news, *events), found)
+
 
 async def reconcile(ctx: Context, version: ImageVersion) -> Report:
     """Bring an image version to its desired state, one step a call.
@@ -73,7 +103,9 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
     resource_id = str(ResourceId.parse(scope.resource_id).child("versions", version.spec.version))
     _check_home_region(version, scope)
     owner = owner_tags(version, ctx.settings.cluster)
-    existing = await scope.gallery.arm.get(resource_id, expand=_EXPAND)
+    existing = await _read(version, scope, resource_id)
+    publishing = (properties(existing).get("publishingProfile") or {}) if existing else {}
+    refuse_end_of_life(ctx, version.spec.end_of_life_date, publishing.get("endOfLifeDate"))
     if existing is None:
         return await _create(ctx, version, scope, resource_id, owner)
     adoption = version.spec.adoption_policy
@@ -83,14 +115,15 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
         existing.get("tags"),
         f"Image version {resource_id}",
         adoption=adoption,
-        differences=differences(plan.update_body(version, existing, version.spec.target_regions, {}), existing),
+        differences=differences(plan.update_body(version, existing, wanted_regions(version, existing), {}), existing),
     )
     statuses = replication.region_statuses(version, existing)
     seen = _Observed(version, scope, resource_id, existing, statuses, owner)
     if seen.state in BUSY_STATES:
-        ready = seen.state == "Updating" and replication.is_ready(version, statuses, seen.home)
         message = f"{seen.state}: {replication.progress_text(statuses)}."
-        return Report(Waiting("Replicating", message, polling(ctx, version), ready), _fields(seen))
+        ready = seen.state == "Updating" and seen.ready
+        return seen.report(Waiting("Replicating", message, polling(ctx, version), ready))
+    _refuse_fixed(seen)
     mend = replication.repair(statuses, seen.home)
     differs = plan.differences(version, owner, existing)
     # A region that was given up must not keep a person from changing the others.
@@ -98,7 +131,7 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
         return await _repair(ctx, seen, mend)
     if seen.state == "Failed":
         if not mend.failed:
-            await stop_if_hopeless(ctx, version, scope.gallery.arm, resource_id, _fields(seen))
+            await stop_if_hopeless(ctx, version, scope.gallery.arm, resource_id, seen.fields)
         differs.append("provisioningState")
     if differs:
         return await _update(ctx, seen, differs)
@@ -117,13 +150,14 @@ async def observe(ctx: Context, version: ImageVersion) -> Report:
         raise AssertionError("definition_of returns None only for an object that is being deleted")
     resource_id = str(ResourceId.parse(scope.resource_id).child("versions", version.spec.version))
     what = f"Image version {resource_id}"
-    existing = await scope.gallery.arm.get(resource_id, expand=_EXPAND)
+    existing = await _read(version, scope, resource_id)
     if existing is None:
         raise observation.absent(what)
     statuses = replication.region_statuses(version, existing)
-    wanted = plan.update_body(version, existing, version.spec.target_regions, {})
+    wanted = plan.update_body(version, existing, wanted_regions(version, existing), {})
     seen = _Observed(version, scope, resource_id, existing, statuses, {})
-    return observation.report(what, existing, differences(wanted, existing), _fields(seen))
+    told = observation.report(what, existing, differences(wanted, existing), seen.fields)
+    return replace(told, events=(*told.events, *seen.news), conditions=version_status.findings(existing))
 
 
 async def finalize(ctx: Context, version: ImageVersion) -> Report:
@@ -178,9 +212,43 @@ def _check_home_region(version: ImageVersion, scope: DefinitionScope) -> None:
         )
 
 
+def _refuse_fixed(seen: _Observed) -> None:
+    """Refuse what Azure never changes, before it says so in other words."""
+    differs = fixed_differences(seen.version, seen.existing)
+    if differs:
+        told = "; ".join(f"{name} is {there}, wanted {wanted}" for name, there, wanted in differs)
+        raise Halt(
+            Stalled(
+                "ImmutableFieldDiffers",
+                f"Image version {seen.resource_id} differs in what Azure never changes: {told}. Correct the spec; or "
+                "take the region out of targetRegions, wait until it is gone from status.regions, and add it again.",
+            ),
+            **seen.fields,
+        )
+
+
+async def _read(version: ImageVersion, scope: DefinitionScope, resource_id: str) -> dict[str, Any] | None:
+    """Read a version; with what Azure has found out about the image, once it is there."""
+    arm = scope.gallery.arm
+    if version.status.provisioning_state != "Succeeded":
+        existing = await arm.get(resource_id, expand=_EXPAND)
+        if properties(existing).get("provisioningState") != "Succeeded":
+            return existing
+    try:
+        return await arm.get(resource_id, expand=_EXPAND_ALL)
+    except AzureError as error:
+        if error.kind is not ErrorKind.INVALID:
+            raise
+        # A cloud with an older version of the service may not know this expression.
+        _log.debug("%s: %s", version.key, error)
+    return await arm.get(resource_id, expand=_EXPAND)
+
+
 async def _create(
     ctx: Context, version: ImageVersion, scope: DefinitionScope, resource_id: str, owner: dict[str, str]
 ) -> Report:
+    # Before an import of an hour, not after it.
+    refuse_impossible(version, scope)
     try:
         report = await make_imports(ctx, version)
         if report is not None:
@@ -190,7 +258,9 @@ async def _create(
         # Nothing is in Azure: an import must not take an earlier success for one with its disk.
         halt.status.setdefault("provisioningState", None)
         raise
-    body = plan.create_body(version, scope.gallery.location, source.profile, owner)
+    await check_encryption(version, scope, added_regions(version, None))
+    uefi = await uefi_settings(ctx, version)
+    body = plan.create_body(version, scope.gallery.location, source.profile, owner, uefi)
     try:
         created = await scope.gallery.arm.put(resource_id, body)
     except AzureError as error:
@@ -205,28 +275,42 @@ async def _create(
     event = ("Normal", "Creating", f"Creating version {version.spec.version} in {len(statuses)} regions.")
     events = (*(("Normal", "SourceNotChecked", each) for each in source.unread), event)
     message = f"Creating: {replication.progress_text(statuses)}."
-    return Report(Waiting("Replicating", message, polling(ctx, version)), _fields(seen), events)
+    outcome = Waiting("Replicating", message, polling(ctx, version))
+    return Report(outcome, {**seen.fields, "managedFields": plan.managed_fields(version)}, events)
 
 
 async def _update(ctx: Context, seen: _Observed, differs: list[str]) -> Report:
     version = seen.version
+    added = added_regions(version, seen.existing)
+    if added:
+        refuse_impossible(version, seen.scope)
+        await check_encryption(version, seen.scope, added)
     metrics.DRIFT_CORRECTIONS.labels(kind="ImageVersion").inc()
     if plan.needs_removal_permit(version, seen.existing):
         # Azure wants to be told in an update of its own that regions may go, before one does.
-        regions: Sequence[Any] = plan.existing_regions(version, seen.existing)
+        regions = existing_regions(version, seen.existing)
         what = "allow the removal of regions"
     else:
-        regions = version.spec.target_regions
+        regions = wanted_regions(version, seen.existing)
         what = ", ".join(differs)
-    body = plan.update_body(version, seen.existing, regions, seen.owner)
-    updated = await seen.scope.gallery.arm.put(seen.resource_id, body)
+    updated = await _put(seen, regions)
     statuses = replication.region_statuses(
         version, {**seen.existing, "properties": {**properties(seen.existing), **properties(updated)}}
     )
-    after = _Observed(version, seen.scope, seen.resource_id, updated, statuses, seen.owner)
-    ready = replication.is_ready(version, statuses, seen.home)
+    after = replace(seen, existing=updated, statuses=statuses)
     event = ("Normal", "Updating", f"Updating version {version.spec.version}: {what}.")
-    return Report(Waiting("Updating", f"Updating: {what}.", polling(ctx, version), ready), _fields(after), (event,))
+    outcome = Waiting("Updating", f"Updating: {what}.", polling(ctx, version), after.ready)
+    return after.report(outcome, event, managedFields=plan.managed_fields(version))
+
+
+async def _put(seen: _Observed, regions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Send an update; the keys of secure boot as Azure has them: it shows them only when asked."""
+    arm, profile = seen.scope.gallery.arm, seen.version.spec.security_profile
+    uefi = None
+    if profile is not None and profile.uefi_settings is not None:
+        shown = await arm.get(seen.resource_id, expand="UefiSettings")
+        uefi = (properties(shown).get("securityProfile") or {}).get("uefiSettings")
+    return await arm.put(seen.resource_id, plan.update_body(seen.version, seen.existing, regions, seen.owner, uefi))
 
 
 async def _repair(ctx: Context, seen: _Observed, mend: replication.Repair) -> Report:
@@ -240,51 +324,27 @@ async def _repair(ctx: Context, seen: _Observed, mend: replication.Repair) -> Re
                 f"Replication failed in {told}. It was tried again {replication.MAX_REPAIRS} times: see the region's "
                 "status, remove the region from targetRegions, and add it again later.",
             ),
-            **_fields(seen),
+            **seen.fields,
         )
     counted = replication.with_repairs(seen.statuses, [*mend.remove, *([normal(seen.home)] if mend.again else [])])
     leaving = set(mend.remove)
-    regions = [each for each in plan.existing_regions(version, seen.existing) if normal(each.name) not in leaving]
+    regions = [each for each in existing_regions(version, seen.existing) if normal(str(each["name"])) not in leaving]
     for name in mend.remove:
         metrics.REGION_REPAIRS.labels(region=name).inc()
-    await seen.scope.gallery.arm.put(seen.resource_id, plan.update_body(version, seen.existing, regions, seen.owner))
-    fields = _fields(seen)
-    fields["regions"] = [each.to_wire() for each in counted]
+    await _put(seen, regions)
     message = f"Replication failed in {told}. Taking the region out and adding it again."
-    event = ("Warning", "ReplicationFailed", message)
-    ready = replication.is_ready(version, seen.statuses, seen.home)
-    return Report(Waiting("Repairing", message, polling(ctx, version), ready), fields, (event,))
+    outcome = Waiting("Repairing", message, polling(ctx, version), seen.ready)
+    told_regions = [each.to_wire() for each in counted]
+    return seen.report(outcome, ("Warning", "ReplicationFailed", message), regions=told_regions)
 
 
 def _settled(ctx: Context, seen: _Observed) -> Report:
     version = seen.version
-    fields = _fields(seen)
+    managed = plan.managed_fields(version)
     done, wanted = replication.completed(seen.statuses, version)
-    if not replication.is_ready(version, seen.statuses, seen.home) or done < wanted:
+    if not seen.ready or done < wanted:
         message = f"{replication.progress_text(seen.statuses).capitalize()}."
-        ready = replication.is_ready(version, seen.statuses, seen.home)
-        return Report(Waiting("Replicating", message, polling(ctx, version), ready), fields)
-    return Report(Done(f"Version {version.spec.version} is replicated to {done} of {wanted} regions."), fields)
-
-
-def _fields(seen: _Observed) -> dict[str, Any]:
-    found = properties(seen.existing)
-    done, wanted = replication.completed(seen.statuses, seen.version)
-    violations = (found.get("safetyProfile") or {}).get("policyViolations") or []
-    return {
-        "resourceId": seen.resource_id,
-        "provisioningState": found.get("provisioningState"),
-        "regions": [each.to_wire() for each in seen.statuses],
-        "regionsReady": f"{done}/{wanted}",
-        "publishedDate": _date(found.get("publishingProfile") or {}),
-        "policyViolations": [
-            {"category": str(each.get("category")), "details": each.get("details")} for each in violations
-        ]
-        or None,
-    }
-
-
-def _date(publishing: dict[str, Any]) -> str | None:
-    text = publishing.get("publishedDate")
-    # Azure writes seven digits of a second, more than most parsers of RFC 3339 take.
-    return timestamp(datetime.fromisoformat(str(text))) if text else None
+        outcome = Waiting("Replicating", message, polling(ctx, version), seen.ready)
+        return seen.report(outcome, managedFields=managed)
+    message = f"Version {version.spec.version} is replicated to {done} of {wanted} regions."
+    return seen.report(Done(message), managedFields=managed)

@@ -112,6 +112,8 @@ def image_version_cases() -> list[Case]:
                 ("version", "1.0.0", "1.0.1"),
                 ("source", {"osDisk": {"vhdImportRef": {"name": "a"}}}, {"osDisk": {"vhdImportRef": {"name": "b"}}}),
                 ("replicationMode", "Full", "Shallow"),
+                ("storageAccountType", "Standard_LRS", "Premium_LRS"),
+                ("storageAccountStrategy", "PreferStandard_ZRS", "DefaultStandard_LRS"),
             ]
         ),
         case("storage of a region changed", {}, sku, update=regions("westeurope", storageAccountType="Standard_ZRS")),

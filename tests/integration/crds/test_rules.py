@@ -10,6 +10,7 @@ from tests.integration.crds.cases import Case, changed
 from tests.integration.crds.cases_definition import definition_cases
 from tests.integration.crds.cases_gallery import gallery_cases
 from tests.integration.crds.cases_imageversion import image_version_cases
+from tests.integration.crds.cases_publishing import publishing_cases
 from tests.integration.crds.cases_sharing import sharing_cases
 from tests.integration.crds.cases_vhdimport import vhd_import_cases
 from tests.support import samples, schemas
@@ -17,7 +18,14 @@ from tests.support.apiserver import ApiServer
 
 pytestmark = pytest.mark.apiserver
 
-CASES = [*gallery_cases(), *definition_cases(), *vhd_import_cases(), *image_version_cases(), *sharing_cases()]
+CASES = [
+    *gallery_cases(),
+    *definition_cases(),
+    *vhd_import_cases(),
+    *image_version_cases(),
+    *publishing_cases(),
+    *sharing_cases(),
+]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from gallery_operator.api import ImageVersion
 from gallery_operator.api.imageversion import RegionStatus
-from gallery_operator.planning import replication
+from gallery_operator.planning import publishing, replication
 from gallery_operator.planning import version as plan
 from gallery_operator.planning.regions import normal
 from gallery_operator.planning.sources import DiskPart, profile_of_disks
@@ -106,7 +106,7 @@ def test_create_body_names_disks_by_lun() -> None:
 def test_update_body_leaves_the_source_and_keeps_foreign_tags() -> None:
     existing = azure("West Europe")
     existing["tags"]["cost"] = "42"
-    body = plan.update_body(version(), existing, version().spec.target_regions, OWNER)
+    body = plan.update_body(version(), existing, publishing.wanted_regions(version(), existing), OWNER)
     assert body["properties"]["storageProfile"] == {}
     assert body["tags"] == {**OWNER, "cost": "42"}
     # Azure answers the mode only when it was sent, and it cannot be changed.
@@ -121,7 +121,10 @@ def test_permission_to_remove_is_asked_first() -> None:
     assert not plan.needs_removal_permit(version("westeurope", "eastus2"), existing)
     forbidden = version(safetyProfile={"allowDeletionOfReplicatedLocations": False})
     assert not plan.needs_removal_permit(forbidden, existing)
-    assert [normal(each.name) for each in plan.existing_regions(version(), existing)] == ["westeurope", "eastus2"]
+    assert [normal(each["name"]) for each in publishing.existing_regions(version(), existing)] == [
+        "westeurope",
+        "eastus2",
+    ]
 
 
 def test_region_states() -> None:
