@@ -1,7 +1,7 @@
 """Counts the objects by state, for Prometheus; fed by the watches, summed up when it is scraped."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ class _Facts:
     phase: str
     provisioning: str
     regions: tuple[tuple[str, str], ...]
+    sharing: tuple[str, str] | None
+    sharing_regions: tuple[tuple[str, str], ...]
 
 
 class Census(Collector):
@@ -35,8 +37,14 @@ class Census(Collector):
         else:
             state = "ready" if conditions.get("Ready") == "True" else "progressing"
         regions = tuple((str(each.get("name")), str(each.get("state"))) for each in status.get("regions") or [])
+        sharing = status.get("sharing") or {}
         self._facts[key] = _Facts(
-            state, str(status.get("phase") or "Pending"), str(status.get("provisioningState") or "None"), regions
+            state,
+            str(status.get("phase") or "Pending"),
+            str(status.get("provisioningState") or "None"),
+            regions,
+            _sharing(sharing, status.get("conditions") or []),
+            tuple((str(each.get("region")), str(each.get("state"))) for each in sharing.get("regions") or []),
         )
 
     def remove(self, key: Key) -> None:
@@ -49,10 +57,29 @@ class Census(Collector):
         imports = Counter((facts.phase,) for key, facts in self._facts.items() if key.kind == "VhdImport")
         versions = Counter((facts.provisioning,) for key, facts in self._facts.items() if key.kind == "ImageVersion")
         regions = Counter(region for facts in self._facts.values() for region in facts.regions)
+        shared = Counter((key.kind, *facts.sharing) for key, facts in self._facts.items() if facts.sharing)
+        shared_in = Counter(region for facts in self._facts.values() for region in facts.sharing_regions)
         yield _family("objects", "Objects by kind and state (ready, progressing, stalled).", ["kind", "state"], objects)
         yield _family("imports", "VhdImports by phase.", ["phase"], imports)
         yield _family("versions", "ImageVersions by provisioning state.", ["state"], versions)
         yield _family("regions", "Regions of versions by name and replication state.", ["region", "state"], regions)
+        yield _family(
+            "shared",
+            "Galleries and definitions that are to be shared, by sharing.permissions and state (shared, progressing, "
+            "failed).",
+            ["kind", "permissions", "state"],
+            shared,
+        )
+        yield _family("sharing_regions", "Regions of shared galleries by state.", ["region", "state"], shared_in)
+
+
+def _sharing(sharing: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """Return permissions and state of sharing, or None when none is asked for."""
+    shared = next((each for each in conditions if each.get("type") == "Shared"), None)
+    if shared is None:
+        return None
+    failed = "progressing" if shared.get("reason") == "InProgress" else "failed"
+    return str(sharing.get("permissions") or "Private"), "shared" if shared.get("status") == "True" else failed
 
 
 def _family(name: str, help_text: str, labels: list[str], counts: Counter[Any]) -> GaugeMetricFamily:

@@ -363,6 +363,21 @@ async def test_what_the_spec_does_not_speak_of_stays(stage: Stage) -> None:
     assert calls(stage, "POST", "/share") == 1
 
 
+async def test_a_region_that_fails_is_told(stage: Stage) -> None:
+    stage.azure.add_fault(sharing="westeurope", details="Internal error.")
+    stage.gallery(sharingProfile=direct(SUBSCRIPTIONS[:1]))
+    body = await shared(stage, status="False", reason="RegionsFailed")
+    assert ready(body)["status"] == "True"
+    assert "West Europe: Internal error." in condition(body)["message"]
+    sharing = body["status"]["sharing"]
+    assert sharing["aggregatedState"] == "Failed"
+    assert sharing["regions"] == [{"region": "West Europe", "state": "Failed", "details": "Internal error."}]
+    # The next call that succeeds everywhere mends it.
+    stage.patch("Gallery", "platform", {"spec": {"sharingProfile": direct(SUBSCRIPTIONS[:2])}})
+    body = await shared(stage)
+    assert body["status"]["sharing"]["regions"] == [{"region": "West Europe", "state": "Succeeded"}]
+
+
 # -- community --------------------------------------------------------------------------------------------------------
 
 

@@ -128,7 +128,10 @@ def test_census_counts_states_and_forgets() -> None:
     registry = CollectorRegistry()
     census = Census()
     registry.register(census)
-    census.update(GALLERY, body("g", ready="True"))
+    shared = body("g", ready="True")
+    shared["status"]["conditions"].append({"type": "Shared", "status": "False", "reason": "RegionsFailed"})
+    shared["status"]["sharing"] = {"permissions": "Groups", "regions": [{"region": "East US", "state": "Failed"}]}
+    census.update(GALLERY, shared)
     stalled = body("d")
     stalled["status"]["conditions"].append({"type": "Stalled", "status": "True"})
     census.update(DEFINITION, stalled)
@@ -143,6 +146,8 @@ def test_census_counts_states_and_forgets() -> None:
         'gallery_operator_imports{phase="Pending"} 1.0',
         'gallery_operator_versions{state="Succeeded"} 1.0',
         'gallery_operator_regions{region="westeurope",state="Completed"} 1.0',
+        'gallery_operator_shared{kind="Gallery",permissions="Groups",state="failed"} 1.0',
+        'gallery_operator_sharing_regions{region="East US",state="Failed"} 1.0',
     ):
         assert line in text
     census.remove(GALLERY)
