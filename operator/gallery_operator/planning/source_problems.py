@@ -17,6 +17,11 @@ _BUSY = frozenset({"Creating", "Updating", "Deleting", "Migrating"})
 _WAIT_SECONDS = 30.0
 
 
+def plan_of(plan: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return a purchase plan in the form that compares equal; empty for none."""
+    return tuple(str(plan.get(name) or "").lower() for name in ("name", "publisher", "product")) if plan else ()
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a source must fit.
@@ -29,6 +34,8 @@ class Wanted:
         hyper_v_generation: Of the definition.
         architecture: Of the definition.
         replication_mode: Of the version.
+        plan: Name, publisher and product of the definition's purchase plan, in lower case; empty without one.
+        subscription_id: Of the gallery.
     """
 
     location: str
@@ -38,11 +45,16 @@ class Wanted:
     hyper_v_generation: str
     architecture: str
     replication_mode: str
+    plan: tuple[str, ...] = ()
+    subscription_id: str = ""
 
     @classmethod
-    def of(cls, definition: GalleryImageDefinition, location: str, replication_mode: str) -> "Wanted":
+    def of(
+        cls, definition: GalleryImageDefinition, location: str, replication_mode: str, subscription_id: str
+    ) -> "Wanted":
         """Return what a definition asks for."""
         spec = definition.spec
+        plan = spec.purchase_plan
         return cls(
             location,
             definition.metadata.name,
@@ -51,6 +63,8 @@ class Wanted:
             spec.hyper_v_generation,
             spec.architecture,
             replication_mode,
+            plan_of(plan.to_wire() if plan is not None else None),
+            subscription_id,
         )
 
 

@@ -4,7 +4,7 @@ Each rule is one that the service enforces (its own words are in Microsoft's "tr
 most of them only minutes later. What a document does not tell is no reason to refuse.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gallery_operator.api import VhdImport
@@ -16,6 +16,7 @@ from gallery_operator.planning.source_problems import (
     differs,
     elsewhere,
     not_settled,
+    plan_of,
     too_large,
 )
 
@@ -42,6 +43,7 @@ def disk(wanted: Wanted, field: str, found: Mapping[str, Any] | None, resource_i
     if os:
         capabilities = properties.get("supportedCapabilities") or {}
         problems += differs(wanted, field, {**properties, **capabilities})
+    problems += _encrypted_elsewhere(wanted, field, properties, resource_id)
     problems += too_large(wanted, field, [_gib_of(properties)])
     problems += not_settled(field, properties)
     state = str(properties.get("diskState") or "")
@@ -123,6 +125,7 @@ def virtual_machine(wanted: Wanted, field: str, found: Mapping[str, Any] | None,
                     "Use a definition with osState Generalized.",
                 )
             )
+    problems += _unfit_machine(wanted, field, found, main)
     problems += too_large(wanted, field, _sizes_of_machine(storage))
     problems += not_settled(field, properties)
     return problems
@@ -285,6 +288,43 @@ def same_source(ids: Iterable[tuple[str, str]]) -> list[Problem]:
             )
         seen.setdefault(key, field)
     return problems
+
+
+def _unfit_machine(wanted: Wanted, field: str, found: Mapping[str, Any], main: Mapping[str, Any]) -> Iterator[Problem]:
+    if main.get("diffDiskSettings"):
+        yield Problem(
+            "SourceMismatch",
+            f"{field}: the virtual machine has an ephemeral OS disk, which Azure makes no version of. Make a new "
+            "ImageVersion of a machine with a managed OS disk.",
+        )
+    if main.get("vhd"):
+        yield Problem(
+            "SourceMismatch",
+            f"{field}: the virtual machine's OS disk is not a managed disk. Convert it (az vm convert), or make a new "
+            "ImageVersion of the VHD (osDisk.blob).",
+        )
+    plan = plan_of(found.get("plan"))
+    if plan != wanted.plan:
+        has, wants = ("/".join(each) if each else "none" for each in (plan, wanted.plan))
+        yield Problem(
+            "SourceMismatch",
+            f"{field}: the virtual machine has the purchase plan {has}, definition {wanted.definition} has {wants}. "
+            "Use a definition with the same purchasePlan.",
+        )
+
+
+def _encrypted_elsewhere(
+    wanted: Wanted, field: str, properties: Mapping[str, Any], resource_id: str
+) -> Iterator[Problem]:
+    key = (properties.get("encryption") or {}).get("diskEncryptionSetId")
+    parts = resource_id.split("/")
+    own = parts[2] if len(parts) > 2 else ""
+    if key and wanted.subscription_id and own.lower() != wanted.subscription_id.lower():
+        yield Problem(
+            "SourceElsewhere",
+            f"{field}: the disk is encrypted with a key of its owner ({key}) and in another subscription than the "
+            "gallery. Copy it to the gallery's subscription, or decrypt it, and make a new ImageVersion.",
+        )
 
 
 def _sizes_of_machine(storage: Mapping[str, Any]) -> list[float | None]:

@@ -58,8 +58,8 @@ class SourceChecks:
     @classmethod
     def of(cls, ctx: Context, version: ImageVersion, scope: DefinitionScope) -> "SourceChecks":
         """Prepare the checks of a version."""
-        location, mode = scope.gallery.location, version.spec.replication_mode
-        return cls(ctx, scope, Wanted.of(scope.definition, location, mode))
+        gallery, mode = scope.gallery, version.spec.replication_mode
+        return cls(ctx, scope, Wanted.of(scope.definition, gallery.location, mode, gallery.subscription_id))
 
     def halt(self) -> None:
         """End the reconcile if something is wrong.

@@ -20,8 +20,11 @@ WANTED = Wanted("West Europe", "debian", "Linux", "Generalized", "V2", "x64", "F
 SPECIALIZED = replace(WANTED, os_state="Specialized")
 SHALLOW = replace(WANTED, replication_mode="Shallow")
 ARM64 = replace(WANTED, architecture="Arm64")
+PLAN = {"name": "n", "publisher": "p", "product": "o"}
+PLANNED = replace(WANTED, plan=("n", "p", "o"))
 GEN1 = replace(WANTED, hyper_v_generation="V1")
 ID = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/disks/d"
+KEY = {"diskEncryptionSetId": "/des"}
 F = "source.field"
 
 
@@ -62,6 +65,16 @@ def disk(**properties: Any) -> Json:
         ),
         (ARM64, disk(supportedCapabilities={"architecture": "Arm64"}), None, [], False),
         (ARM64, disk(supportedCapabilities=None), None, [], False),
+        (WANTED, disk(encryption=KEY), None, [], False),
+        (replace(WANTED, subscription_id="S"), disk(encryption=KEY), None, [], False),
+        (
+            replace(WANTED, subscription_id="t"),
+            disk(encryption=KEY),
+            "SourceElsewhere",
+            ["another subscription"],
+            False,
+        ),
+        (replace(WANTED, subscription_id="t"), disk(encryption={"type": "Platform"}), None, [], False),
         (WANTED, disk(diskState="ActiveUpload"), "SourceNotReady", ["being uploaded"], True),
         (WANTED, disk(diskState="ReadyToUpload"), "SourceNotReady", ["being uploaded"], True),
         (WANTED, disk(diskState="Attached"), "SourceInUse", ["Deallocate", "snapshot"], True),
@@ -123,10 +136,10 @@ def test_managed_image(wanted: Wanted, found: Json | None, reason: str | None, w
     told(rules.managed_image(wanted, F, found, ID), reason, *words, passing=passing)
 
 
-def machine(*codes: str, generation: str = "V2", view: bool = True) -> Json:
+def machine(*codes: str, generation: str = "V2", view: bool = True, **osdisk: Any) -> Json:
     statuses = [{"code": each} for each in ("ProvisioningState/succeeded", "PowerState/deallocated", *codes)]
     seen = {"instanceView": {"hyperVGeneration": generation, "statuses": statuses}} if view else {}
-    storage = {"osDisk": {"osType": "Linux", "diskSizeGB": 30}}
+    storage = {"osDisk": {"osType": "Linux", "diskSizeGB": 30, **osdisk}}
     return {"location": "westeurope", "properties": {"storageProfile": storage, **seen}}
 
 
@@ -141,6 +154,17 @@ def machine(*codes: str, generation: str = "V2", view: bool = True) -> Json:
         (SPECIALIZED, machine("OSState/generalized"), "SourceMismatch", ["is generalized", "Specialized"], False),
         (GEN1, machine("OSState/generalized"), "SourceMismatch", ["hyperVGeneration V2"], False),
         (WANTED, {**machine("osstate/Generalized"), "location": "eastus2"}, "SourceElsewhere", ["eastus2"], False),
+        (
+            WANTED,
+            machine("OSState/generalized", diffDiskSettings={"option": "Local"}),
+            "SourceMismatch",
+            ["ephemeral"],
+            False,
+        ),
+        (WANTED, machine("OSState/generalized", vhd={"uri": "https://a/b"}), "SourceMismatch", ["osDisk.blob"], False),
+        (WANTED, {**machine("OSState/generalized"), "plan": PLAN}, "SourceMismatch", ["n/p/o", "none"], False),
+        (PLANNED, machine("OSState/generalized"), "SourceMismatch", ["plan none", "n/p/o"], False),
+        (PLANNED, {**machine("OSState/generalized"), "plan": {**PLAN, "name": "N"}}, None, [], False),
         (WANTED, with_data(machine("OSState/generalized"), 5000), "DiskTooLarge", ["5000"], False),
     ],
 )
