@@ -16,6 +16,9 @@ PRINCIPAL = "00000000-0000-0000-0000-000000000002"
 ROLE = "/providers/Microsoft.Authorization/roleDefinitions/00000000-0000-0000-0000-000000000003"
 IDENTITY = f"{RESOURCE_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/images"
 STORAGE_ACCOUNT = f"{RESOURCE_GROUP}/providers/Microsoft.Storage/storageAccounts/images"
+DISK = f"{COMPUTE}/disks/data"
+SNAPSHOT = f"{COMPUTE}/snapshots/data"
+ENCRYPTION_SET = f"{COMPUTE}/diskEncryptionSets/images"
 
 DISK_ENCRYPTION_SET = f"{COMPUTE}/diskEncryptionSets/images"
 ENCRYPTION = {
@@ -194,6 +197,64 @@ _FULL: dict[str, list[Json]] = {
                     "location": "westeurope",
                     "diskName": "debian-12_os",
                     "sku": "Premium_LRS",
+                    "zones": ["1"],
+                    "diskEncryptionSetId": ENCRYPTION_SET,
+                    "tags": {"costCenter": "42"},
+                }
+            },
+        },
+        {
+            "source": {
+                "url": {"url": "https://example.com/debian.qcow2.xz"},
+                "vmGuestState": {
+                    "url": {
+                        "url": "https://example.com/debian.vmgs",
+                        "checksum": "sha256:" + "0" * 64,
+                        "headersSecretRef": {"name": "headers"},
+                        "caBundleRef": {"name": "ca"},
+                    }
+                },
+            },
+            "definitionRef": {"name": "debian-12"},
+            "destination": {
+                "managedDisk": {
+                    "resourceGroup": "rg-images",
+                    "location": "westeurope",
+                    "securityProfile": {
+                        "securityType": "ConfidentialVM_DiskEncryptedWithCustomerKey",
+                        "secureVMDiskEncryptionSetId": ENCRYPTION_SET,
+                    },
+                }
+            },
+        },
+        {
+            "source": {
+                "url": {"url": "https://example.com/debian.qcow2.xz"},
+                "vmGuestState": {
+                    "pvc": {"claimName": "build-output", "path": "out/disk.vmgs", "checksum": "sha512:" + "a" * 128}
+                },
+            },
+            "definitionRef": {"name": "debian-12"},
+        },
+        {
+            "source": {"url": {"url": "https://example.com/debian.qcow2.xz"}},
+            "definitionRef": {"name": "debian-12"},
+            "destination": {
+                "managedImage": {
+                    "subscriptionId": SUBSCRIPTION,
+                    "resourceGroup": "rg-images",
+                    "location": "westeurope",
+                    "imageName": "debian-12_dev",
+                    "storageAccountType": "Premium_LRS",
+                    "zoneResilient": True,
+                    "hostCaching": "ReadWrite",
+                    "diskEncryptionSetId": ENCRYPTION_SET,
+                    "dataDisks": [
+                        {"lun": 0, "vhdImportRef": {"name": "data"}, "hostCaching": "None"},
+                        {"lun": 1, "blobUri": "https://images.blob.core.windows.net/vhds/data.vhd"},
+                        {"lun": 2, "diskId": DISK, "storageAccountType": "Standard_LRS"},
+                        {"lun": 3, "snapshotId": SNAPSHOT},
+                    ],
                     "tags": {"costCenter": "42"},
                 }
             },

@@ -20,6 +20,8 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from gallery_operator.api.definition import DefinitionSpec, Range
+from gallery_operator.api.destination import DiskSecurityProfile, ManagedDisk, ManagedImage, SecurableDisk
+from gallery_operator.api.disk_source import GuestStateSource, PvcDisk, UrlDisk
 from gallery_operator.api.encryption import (
     DataDiskImageEncryption,
     DataDiskSecurityProfile,
@@ -36,7 +38,7 @@ from gallery_operator.api.publishing import TargetExtendedLocation
 from gallery_operator.api.security import SecretsProvisioningSettings, UefiSettings
 from gallery_operator.api.sharing import RoleAssignment, SharingGroups, SharingProfile
 from gallery_operator.api.version_source import BlobSource, VersionSource
-from gallery_operator.api.vhdimport import ManagedDisk, PvcDisk, UrlDisk, VhdImportSpec
+from gallery_operator.api.vhdimport import VhdImportSpec
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -218,6 +220,29 @@ def _unique(values: Any) -> bool:
     return len(values) == len(set(values))
 
 
+def _zones_fit(disk: ManagedDisk) -> bool:
+    return not disk.zones or not disk.sku.endswith("_ZRS")
+
+
+def _import_fits(spec: VhdImportSpec) -> bool:
+    where, data = spec.destination, spec.disk_role == "data"
+    state, v1 = (
+        spec.source.vm_guest_state is not None,
+        spec.profile is not None and spec.profile.hyper_v_generation == "V1",
+    )
+    if where is None:
+        return spec.definition_ref is not None and not (state and data) and spec.management_policy != "Observe"
+    if where.managed_image is not None:
+        specialized = spec.profile is not None and spec.profile.os_state == "Specialized"
+        return not (data or state or specialized)
+    if where.managed_disk is None:
+        return not state
+    secure, fast = where.managed_disk.security_profile, where.managed_disk.sku in ("PremiumV2_LRS", "UltraSSD_LRS")
+    if data:
+        return secure is None and not state
+    return not fast and (secure is None or (not v1 and (state or secure.security_type == "TrustedLaunch")))
+
+
 _ADDRESS = r"https?://[a-z0-9.:-]{1,20}(/[A-Za-z0-9._~%@-]{0,9}){0,3}(\?[a-r]{1,5}=[a-z0-9]{0,5})?"
 _PATH = r"[^/\0.][^/\0]{0,9}(/[^/\0.][^/\0]{0,9}){0,2}"
 _VERSION = st.lists(st.integers(0, 2**31 - 1), min_size=3, max_size=3).map(lambda parts: ".".join(map(str, parts)))
@@ -287,7 +312,17 @@ _FITTED |= {
         _sets(GalleryIdentity, "user_assigned_identities"),
         lambda identity: ("UserAssigned" in identity.type) == (identity.user_assigned_identities is not None),
     ),
-    ManagedDisk: ({"tags": _TAGS}, lambda _: True),
+    ManagedDisk: ({"tags": _TAGS}, _zones_fit),
+    SecurableDisk: ({"tags": _TAGS}, _zones_fit),
+    DiskSecurityProfile: (
+        {},
+        lambda found: (
+            (found.security_type == "ConfidentialVM_DiskEncryptedWithCustomerKey")
+            == (found.secure_vm_disk_encryption_set_id is not None)
+        ),
+    ),
+    ManagedImage: ({"tags": _TAGS}, lambda image: _unique(disk.lun for disk in image.data_disks)),
+    GuestStateSource: ({}, lambda source: source.pvc is None or source.pvc.path is not None),
     UrlDisk: ({"url": st.from_regex(_ADDRESS, fullmatch=True)}, lambda _: True),
     PvcDisk: ({"path": st.none() | st.from_regex(_PATH, fullmatch=True)}, lambda _: True),
     BlobSource: ({}, lambda blob: "?" not in blob.uri),
@@ -306,12 +341,7 @@ _FITTED |= {
             and (rule.mode == "DeleteVersions" or not rule.delete_objects)
         ),
     ),
-    VhdImportSpec: (
-        {},
-        lambda spec: (
-            spec.destination is not None or (spec.definition_ref is not None and spec.management_policy != "Observe")
-        ),
-    ),
+    VhdImportSpec: ({}, _import_fits),
     VersionSource: ({}, _source_fits),
     TemplateMetadata: (
         {

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gallery_operator.api.destination import DiskDestination
+from gallery_operator.api.disk_source import DiskSource
 from gallery_operator.api.meta import GROUP, ApiModel, DeletionPolicy, Rule
-from gallery_operator.api.vhdimport import Destination, DiskSource, JobOptions, Prerequisites, Scratch
+from gallery_operator.api.vhdimport import JobOptions, Prerequisites, Scratch
 
 _KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 _LABEL = r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"
@@ -56,7 +58,7 @@ class TemplateSpec(ApiModel):
 
     source: DiskSource
     prerequisites: Prerequisites = Prerequisites()
-    destination: Destination | None = None
+    destination: DiskDestination | None = None
     scratch: Scratch = Scratch()
     job: JobOptions = JobOptions()
     deletion_policy: DeletionPolicy = "Delete"

@@ -82,6 +82,13 @@ class OsDiskSource(DiskFrom):
             _OF_A_DISK,
             "set exactly one of vhdImportRef, importTemplate, blob, diskId and snapshotId for the OS disk",
         ),
+        Rule(
+            "!has(self.importTemplate) || !has(self.importTemplate.spec.destination) || "
+            "!has(self.importTemplate.spec.destination.managedDisk) || "
+            "!(self.importTemplate.spec.destination.managedDisk.sku in ['PremiumV2_LRS', 'UltraSSD_LRS'])",
+            "PremiumV2_LRS and UltraSSD_LRS are for data disks: choose another sku for an OS disk (Azure's rule)",
+            ".importTemplate",
+        ),
     )
 
 

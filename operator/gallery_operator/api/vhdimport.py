@@ -4,6 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from gallery_operator.api.destination import Destination
+from gallery_operator.api.disk_source import ImportSource
 from gallery_operator.api.meta import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
@@ -12,30 +14,15 @@ from gallery_operator.api.meta import (
     Column,
     DeletionPolicy,
     LocalRef,
-    Region,
     Resource,
-    ResourceGroupName,
     Rule,
     Spec,
-    SubscriptionId,
-    Tags,
-    arm_id,
     at_most_one,
-    exactly_one,
     immutable,
     text,
 )
 from gallery_operator.api.vhdimport_status import VhdImportStatus
 
-Checksum = Annotated[
-    str,
-    text(
-        r"^(sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128})$",
-        "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128",
-        max_length=135,
-        description="`sha256:<hex>` or `sha512:<hex>` of the file as served, before decompression.",
-    ),
-]
 Quantity = Annotated[
     str,
     text(
@@ -44,98 +31,6 @@ Quantity = Annotated[
         max_length=32,
     ),
 ]
-
-
-class UrlDisk(ApiModel):
-    """A disk at a URL.
-
-    Attributes:
-        url: http or https; a redirect is followed. It may name a public address, or one that the operator's
-            administrator has allowed.
-    """
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            r"self.url.matches(r'^https?://[^/?#\s]+\S*$')",
-            "url must be an absolute http or https URL without spaces",
-            ".url",
-        ),
-        Rule(
-            "!self.url.matches('^[a-zA-Z]+://[^/?#]*@')",
-            "url must not contain user info: give credentials as request headers in a Secret (headersSecretRef)",
-            ".url",
-        ),
-        Rule(
-            "!self.url.matches('[?&]([sS][iI][gG]|X-Amz-Signature|X-Goog-Signature)=')",
-            "url must not contain a signature (a SAS is a secret): use a URL without one, or headers in a Secret (headersSecretRef)",
-            ".url",
-        ),
-    )
-
-    url: Annotated[str, Field(min_length=1, max_length=2048)]
-    checksum: Checksum | None = None
-    headers_secret_ref: (
-        Annotated[
-            LocalRef,
-            Field(
-                description="Secret of this namespace; each key is the name of a request header, each value its value."
-            ),
-        ]
-        | None
-    ) = None
-    ca_bundle_ref: (
-        Annotated[
-            LocalRef,
-            Field(description="ConfigMap of this namespace with PEM certificates under the key `ca.crt`."),
-        ]
-        | None
-    ) = None
-
-
-class PvcDisk(ApiModel):
-    """A disk on a PersistentVolumeClaim of this namespace.
-
-    Attributes:
-        claim_name: Name of the claim; it is mounted read-only.
-    """
-
-    claim_name: Annotated[str, Field(min_length=1, max_length=253)]
-    path: (
-        Annotated[
-            str,
-            Field(
-                min_length=1,
-                max_length=1024,
-                description="File on the claim, relative to its root; left out for a block-mode claim, which is the disk itself.",
-            ),
-        ]
-        | None
-    ) = None
-    checksum: Checksum | None = None
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "!has(self.path) || !(self.path.startsWith('/') || self.path.split('/').exists(part, part == '..'))",
-            "path must be relative to the claim's root and must not contain '..'",
-            ".path",
-        ),
-    )
-
-
-class DiskSource(ApiModel):
-    """Where the disk comes from."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one(("url", "pvc"), "set exactly one of source.url and source.pvc"),)
-
-    url: UrlDisk | None = None
-    pvc: PvcDisk | None = None
-    format: (
-        Annotated[
-            Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"],
-            Field(description="Format of the disk; default: recognised from its first bytes."),
-        ]
-        | None
-    ) = None
 
 
 class Profile(ApiModel):
@@ -183,68 +78,6 @@ class Prerequisites(ApiModel):
     ] = ()
 
 
-class PageBlob(ApiModel):
-    """A page blob in a storage account."""
-
-    storage_account_id: Annotated[str, arm_id("Microsoft.Storage/storageAccounts", "a storage account")]
-    container: Annotated[
-        str,
-        text(
-            r"^(\$root|[a-z0-9]+(-[a-z0-9]+)*)$",
-            "a container's name has lower case letters, digits and single dashes, and starts and ends with a letter "
-            "or digit (Azure's rule)",
-            min_length=3,
-            max_length=63,
-            description="Blob container; it must exist.",
-        ),
-    ]
-    blob_name: (
-        Annotated[str, Field(min_length=1, max_length=1024, description="Default: `<name of the object>.vhd`.")] | None
-    ) = None
-
-
-class ManagedDisk(ApiModel):
-    """A managed disk, filled by direct upload.
-
-    Attributes:
-        location: Region of the disk; a version is made in the region of its disks.
-        sku: Storage of the disk.
-    """
-
-    subscription_id: SubscriptionId | None = None
-    resource_group: ResourceGroupName
-    location: Region
-    disk_name: (
-        Annotated[
-            str,
-            text(
-                r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$",
-                "a disk's name has letters, digits, '-', '_' and '.' only, starts with a letter or digit and ends with "
-                "a letter, digit or '_' (Azure's rule)",
-                max_length=80,
-                description="Default: the object's name.",
-            ),
-        ]
-        | None
-    ) = None
-    sku: Literal["Standard_LRS", "StandardSSD_LRS", "Premium_LRS", "StandardSSD_ZRS", "Premium_ZRS"] = "Standard_LRS"
-    tags: Tags = {}
-
-
-class Destination(ApiModel):
-    """Where the disk ends."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        exactly_one(
-            ("pageBlob", "managedDisk"),
-            "set exactly one of destination.pageBlob and destination.managedDisk; for the staging disk leave destination out",
-        ),
-    )
-
-    page_blob: PageBlob | None = None
-    managed_disk: ManagedDisk | None = None
-
-
 class Scratch(ApiModel):
     """The temporary claim for download and conversion.
 
@@ -282,6 +115,10 @@ class JobOptions(ApiModel):
     retries: Annotated[int, Field(ge=0, le=20, description="How often a failed pod is started anew.")] = 3
 
 
+_AS_IMAGE = "!has(self.destination) || !has(self.destination.managedImage)"
+_AS_DISK = "!has(self.destination) || !has(self.destination.managedDisk)"
+
+
 class VhdImportSpec(Spec):
     """Desired state of an import."""
 
@@ -297,6 +134,47 @@ class VhdImportSpec(Spec):
             "with managementPolicy Observe say in destination which disk to observe",
         ),
         immutable("managementPolicy", "make a new VhdImport"),
+        Rule(
+            f"{_AS_IMAGE} || self.diskRole == 'os'",
+            "a managed image is made from its OS disk: set diskRole to os, and name this import's disk in dataDisks of the "
+            "import that makes the image",
+            ".diskRole",
+        ),
+        Rule(
+            f"{_AS_IMAGE} || !has(self.profile) || self.profile.osState == 'Generalized'",
+            "a managed image is generalized: generalize the disk, or bring it to a managedDisk and make a version of it",
+            ".profile",
+        ),
+        Rule(
+            f"{_AS_DISK} || self.diskRole == 'data' || !(self.destination.managedDisk.sku in ['PremiumV2_LRS', "
+            "'UltraSSD_LRS'])",
+            "PremiumV2_LRS and UltraSSD_LRS are for data disks: choose another sku for an OS disk (Azure's rule)",
+            ".destination",
+        ),
+        Rule(
+            f"{_AS_DISK} || self.diskRole == 'os' || !has(self.destination.managedDisk.securityProfile)",
+            "securityProfile is for OS disks: leave it out",
+            ".destination",
+        ),
+        Rule(
+            f"{_AS_DISK} || !has(self.destination.managedDisk.securityProfile) || !has(self.profile) || "
+            "self.profile.hyperVGeneration == 'V2'",
+            "Trusted Launch and confidential VMs are of generation V2: set profile.hyperVGeneration to V2",
+            ".profile",
+        ),
+        Rule(
+            f"{_AS_DISK} || !has(self.destination.managedDisk.securityProfile) || has(self.source.vmGuestState) || "
+            "!self.destination.managedDisk.securityProfile.securityType.startsWith('ConfidentialVM')",
+            "a confidential disk is uploaded together with its VM guest state: name the file in source.vmGuestState",
+            ".source",
+        ),
+        Rule(
+            "!has(self.source.vmGuestState) || (self.diskRole == 'os' && (!has(self.destination) || "
+            "has(self.destination.managedDisk)))",
+            "only the managed OS disk has a VM guest state: leave vmGuestState out, or choose the destination managedDisk "
+            "and diskRole os",
+            ".source",
+        ),
         immutable("source", "make a new VhdImport for another disk"),
         immutable("definitionRef", "make a new VhdImport"),
         immutable("profile", "make a new VhdImport"),
@@ -304,7 +182,7 @@ class VhdImportSpec(Spec):
         immutable("destination", "make a new VhdImport"),
     )
 
-    source: DiskSource
+    source: ImportSource
     definition_ref: (
         Annotated[
             LocalRef,

@@ -46,6 +46,7 @@ class ImportedDisk(ApiModel):
         distribution: Distribution and release, as found in the image.
         architecture: As found in the image.
         in_place: The disk is read from its claim, without a copy.
+        guest_state_sha256: Of the VM guest state that came with the disk.
     """
 
     format: str | None = None
@@ -57,6 +58,7 @@ class ImportedDisk(ApiModel):
     distribution: str | None = None
     architecture: str | None = None
     in_place: bool | None = None
+    guest_state_sha256: str | None = None
 
 
 class PrerequisiteFinding(ApiModel):
@@ -117,17 +119,19 @@ class ImportTarget(ApiModel):
     """Where the disk is in Azure.
 
     Attributes:
-        type: ``PageBlob`` or ``ManagedDisk``.
-        resource_id: ARM id of the disk, or of the storage account of a blob.
+        type: ``PageBlob``, ``ManagedDisk`` or ``ManagedImage``.
+        resource_id: ARM id of the disk or image, or of the storage account of a blob.
         blob_url: URL of the blob, without a SAS.
-        location: Region of a disk.
+        location: Region of a disk or image.
+        upload_disk_id: ARM id of the disk that an image is made from, until the image has its content.
         staging: The disk is temporary: it goes when the version that uses it has succeeded.
     """
 
-    type: Literal["PageBlob", "ManagedDisk"]
+    type: Literal["PageBlob", "ManagedDisk", "ManagedImage"]
     resource_id: str
     blob_url: str | None = None
     location: str | None = None
+    upload_disk_id: str | None = None
     staging: bool = False
 
 
@@ -142,6 +146,7 @@ class VhdImportStatus(Status):
         next_retry_time: When a failed step is tried again.
         prepared: Fingerprint of the settings that the finished prepare Job ran with.
         attempts: Pods started for the current Job.
+        refused_upload: Of the upload Job whose result Azure has refused: its uid.
         staging_released: The staging disk has been removed because a version has taken its content.
     """
 
@@ -157,4 +162,5 @@ class VhdImportStatus(Status):
     sent_bytes: int | None = None
     attempts: int | None = None
     next_retry_time: Time | None = None
+    refused_upload: str | None = None
     staging_released: bool | None = None

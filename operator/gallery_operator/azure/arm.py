@@ -299,8 +299,28 @@ class Arm(Lists):
             AzureError: See the class; RETRY (``OperationInProgress``) when Azure needs longer than
                 :data:`ACCESS_TIMEOUT`: the next call goes on waiting for the same operation.
         """
+        output = await self._grant(disk_id, {"access": "Write", "durationInSeconds": seconds})
+        return _access_url(output, "accessSAS")
+
+    async def grant_secure_write_access(self, disk_id: str | ResourceId, seconds: int) -> tuple[SecretStr, SecretStr]:
+        """Ask for signed URLs to write a disk that was created by ``UploadPreparedSecure``, and its VM guest state.
+
+        Args:
+            disk_id: The disk.
+            seconds: How long the URLs are valid.
+
+        Returns:
+            The URL of the disk's page blob, and that of the guest state's.
+
+        Raises:
+            AzureError: As :meth:`grant_write_access`.
+        """
+        data = {"access": "Write", "durationInSeconds": seconds, "getSecureVMGuestStateSAS": True}
+        output = await self._grant(disk_id, data)
+        return _access_url(output, "accessSAS"), _access_url(output, "securityDataAccessSAS")
+
+    async def _grant(self, disk_id: str | ResourceId, data: dict[str, Any]) -> Mapping[str, Any]:
         rid = _parse(disk_id)
-        data = {"access": "Write", "durationInSeconds": seconds}
         document = await self._requests.begin_and_wait(
             rid,
             "disks.grantAccess",
@@ -309,16 +329,7 @@ class Arm(Lists):
             ),
         )
         output = document.get("properties", {}).get("output", document)
-        url = output.get("accessSAS") if isinstance(output, Mapping) else None
-        if not isinstance(url, str) or not url:
-            raise AzureError(
-                ErrorKind.RETRY,
-                "NoAccessUrl",
-                "Azure granted access to the disk but gave no URL",
-                "Nothing to do: the operator tries again.",
-                "disks.grantAccess",
-            )
-        return SecretStr(url)
+        return output if isinstance(output, Mapping) else {}
 
     async def revoke_access(self, disk_id: str | ResourceId) -> None:
         """End the upload into a disk; Azure now checks what was written.
@@ -360,6 +371,19 @@ class Arm(Lists):
         endpoint = endpoint.rstrip("/")
         self._requests.trust_blob_endpoint(endpoint)
         return endpoint
+
+
+def _access_url(output: Mapping[str, Any], name: str) -> SecretStr:
+    url = output.get(name)
+    if not isinstance(url, str) or not url:
+        raise AzureError(
+            ErrorKind.RETRY,
+            "NoAccessUrl",
+            f"Azure granted access to the disk but gave no URL ({name})",
+            "Nothing to do: the operator tries again.",
+            "disks.grantAccess",
+        )
+    return SecretStr(url)
 
 
 def _raw_response(pipeline_response: Any, _deserialized: Any, _headers: Any) -> Any:

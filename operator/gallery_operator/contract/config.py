@@ -86,25 +86,33 @@ class PrepareConfig(_Config):
     Attributes:
         source: Where the disk comes from.
         format: The disk's format when the user says it; None: recognised from its first bytes.
+        min_virtual_size: Lower bound of the disk in bytes, as its destination has one.
         max_virtual_size: Upper bound of the disk and of anything decompressed, in bytes.
         guest: What the image is declared to be.
         prerequisites: How findings are judged.
+        guest_state: Where the VM guest state comes from that belongs to the disk.
         scratch_dir: Writable folder for the download and the raw disk.
         source_dir: Mount point of a file-system claim.
         source_device: Device of a block-mode claim.
         secrets_dir: Mount point of headers and CA bundle.
+        guest_state_dir: Mount point of the claim with the VM guest state.
+        guest_state_secrets_dir: Mount point of headers and CA bundle for the VM guest state.
         port: Port of the progress server.
     """
 
     source: Annotated[UrlSource | PvcSource, Field(discriminator="kind")]
     format: Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"] | None = None
+    min_virtual_size: int = Field(default=0, ge=0)
     max_virtual_size: int = Field(gt=0)
     guest: GuestProfile = GuestProfile()
     prerequisites: PrerequisitesConfig = PrerequisitesConfig()
+    guest_state: Annotated[UrlSource | PvcSource, Field(discriminator="kind")] | None = None
     scratch_dir: str = "/scratch"
     source_dir: str = "/source"
     source_device: str = "/dev/source"
     secrets_dir: str = "/etc/worker"
+    guest_state_dir: str = "/guest-state"
+    guest_state_secrets_dir: str = "/etc/worker/guest-state"
     port: int = 8080
 
 
@@ -120,6 +128,7 @@ class UploadConfig(_Config):
         api_version: Storage API version to speak (``x-ms-version``); None: the SDK's own.
         source: The claim that holds a disk read in place; needed when the scratch volume of ``prepare`` is
             not handed on, because ``upload`` then measures the disk again before it sends anything.
+        guest_state_sha256: SHA-256 (hex) of the VM guest state on the scratch volume; None: the disk has none.
     """
 
     target: Literal["pageBlob", "managedDisk"]
@@ -132,6 +141,8 @@ class UploadConfig(_Config):
     scratch_dir: str = "/scratch"
     source_dir: str = "/source"
     source_device: str = "/dev/source"
+    guest_state_sha256: str | None = None
     target_url_file: str = "/etc/worker/target/url"
+    guest_state_url_file: str = "/etc/worker/target/guest-state-url"
     ca_bundle: str | None = None
     port: int = 8080

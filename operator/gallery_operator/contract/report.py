@@ -32,6 +32,7 @@ class FailureCode(StrEnum):
     UNSAFE_IMAGE = "UnsafeImage"
     CORRUPT_IMAGE = "CorruptImage"
     TOO_LARGE = "TooLarge"
+    TOO_SMALL = "TooSmall"
     SCRATCH_FULL = "ScratchFull"
     PREREQUISITES_NOT_MET = "PrerequisitesNotMet"
     PREREQUISITES_UNKNOWN = "PrerequisitesUnknown"
@@ -93,6 +94,7 @@ class DiskFacts(_Model):
         distribution: For example ``debian 12``.
         architecture: ``x64`` or ``Arm64`` when it could be read.
         in_place: The disk is read from the source claim; there is no copy on the scratch volume.
+        guest_state_sha256: SHA-256 (hex) of the VM guest state that came with the disk.
     """
 
     format: str
@@ -103,6 +105,7 @@ class DiskFacts(_Model):
     distribution: str | None = None
     architecture: str | None = None
     in_place: bool = False
+    guest_state_sha256: str | None = None
 
 
 class UploadFacts(_Model):

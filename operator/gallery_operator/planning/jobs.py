@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from gallery_operator.api import GROUP, VERSION, VhdImport
+from gallery_operator.api.disk_source import GuestStateSource, UrlDisk
 from gallery_operator.api.meta import RECONCILE_ANNOTATION
 from gallery_operator.contract import CONFIG_VARIABLE, ExitCode, Report, parse_report
 
@@ -108,15 +109,26 @@ def scratch_claim(vhd_import: VhdImport, name: str, settings: WorkerSettings) ->
 
 
 def target_secret(
-    vhd_import: VhdImport, name: str, url: str, expires_at: str, settings: WorkerSettings
+    vhd_import: VhdImport,
+    name: str,
+    url: SecretStr,
+    guest_state_url: SecretStr | None,
+    expires_at: str,
+    settings: WorkerSettings,
 ) -> dict[str, Any]:
-    """Return the Secret with the target's URL (a short-lived SAS for one blob)."""
+    """Return the Secret with the target's URL (a short-lived SAS for one blob), and that of its VM guest state."""
     metadata = _metadata(vhd_import, name, "upload")
     metadata["annotations"] = {EXPIRY_ANNOTATION: expires_at}
-    data = {"url": base64.b64encode(url.encode()).decode()}
+    data = {"url": _encoded(url.get_secret_value())}
+    if guest_state_url is not None:
+        data["guest-state-url"] = _encoded(guest_state_url.get_secret_value())
     if settings.ca_pem is not None:
-        data["ca.crt"] = base64.b64encode(settings.ca_pem.encode()).decode()
+        data["ca.crt"] = _encoded(settings.ca_pem)
     return {"metadata": metadata, "type": "Opaque", "data": data}
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def job(
@@ -160,13 +172,9 @@ def job(
         else:
             mounts.append({"name": "source", "mountPath": "/source", "readOnly": True})
     if component == "prepare" and spec.source.url is not None:
-        if spec.source.url.headers_secret_ref is not None:
-            volumes.append({"name": "headers", "secret": {"secretName": spec.source.url.headers_secret_ref.name}})
-            mounts.append({"name": "headers", "mountPath": "/etc/worker/headers", "readOnly": True})
-        if spec.source.url.ca_bundle_ref is not None:
-            items = [{"key": "ca.crt", "path": "ca.crt"}]
-            volumes.append({"name": "ca", "configMap": {"name": spec.source.url.ca_bundle_ref.name, "items": items}})
-            mounts.append({"name": "ca", "mountPath": "/etc/worker/ca", "readOnly": True})
+        _mount_url(spec.source.url, "", "/etc/worker", volumes, mounts)
+    if component == "prepare" and spec.source.vm_guest_state is not None:
+        _mount_guest_state(spec.source.vm_guest_state, volumes, mounts)
     if target is not None:
         volumes.append({"name": "target", "secret": {"secretName": target}})
         mounts.append({"name": "target", "mountPath": "/etc/worker/target", "readOnly": True})
@@ -236,6 +244,27 @@ def job(
     }
 
 
+def _mount_url(
+    url: UrlDisk, prefix: str, folder: str, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]
+) -> None:
+    if url.headers_secret_ref is not None:
+        volumes.append({"name": f"{prefix}headers", "secret": {"secretName": url.headers_secret_ref.name}})
+        mounts.append({"name": f"{prefix}headers", "mountPath": f"{folder}/headers", "readOnly": True})
+    if url.ca_bundle_ref is not None:
+        items = [{"key": "ca.crt", "path": "ca.crt"}]
+        volumes.append({"name": f"{prefix}ca", "configMap": {"name": url.ca_bundle_ref.name, "items": items}})
+        mounts.append({"name": f"{prefix}ca", "mountPath": f"{folder}/ca", "readOnly": True})
+
+
+def _mount_guest_state(source: GuestStateSource, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]) -> None:
+    if source.url is not None:
+        _mount_url(source.url, "state-", "/etc/worker/guest-state", volumes, mounts)
+    if source.pvc is not None:
+        claim = {"claimName": source.pvc.claim_name, "readOnly": True}
+        volumes.append({"name": "guest-state", "persistentVolumeClaim": claim})
+        mounts.append({"name": "guest-state", "mountPath": "/guest-state", "readOnly": True})
+
+
 def _resources(component: Component) -> dict[str, Any]:
     memory = "512Mi" if component == "prepare" else "256Mi"
     return {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"memory": memory}}
@@ -303,7 +332,8 @@ def observe(body: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -
     )
     started = status.get("startTime")
     if "Complete" in finished or int(status.get("succeeded") or 0) > 0:
-        return JobState(JobPhase.SUCCEEDED, report, "", attempts, None, started, status.get("completionTime"), **who)
+        ended_at = status.get("completionTime")
+        return JobState(JobPhase.SUCCEEDED, report, "", attempts, None, started, ended_at, asked, **who)
     if "Failed" in finished or "FailureTarget" in finished:
         ended = [
             each.get("lastTransitionTime")

@@ -25,6 +25,12 @@ def _references(kind: str, body: Mapping[str, Any]) -> Iterator[Reference]:
         ref = spec.get("definitionRef")
         if ref:
             yield "GalleryImageDefinition", namespace, ref.get("name", "")
+    if kind == "VhdImport":
+        image = (spec.get("destination") or {}).get("managedImage") or {}
+        for disk in image.get("dataDisks") or ():
+            ref = disk.get("vhdImportRef")
+            if ref:
+                yield "VhdImport", namespace, ref.get("name", "")
     if kind == "ImageVersion":
         yield from _sources(namespace, (body.get("metadata") or {}).get("name", ""), spec.get("source") or {})
 
@@ -71,4 +77,12 @@ def target_of(kind: str, body: Mapping[str, Any]) -> str | None:
         elif "managedDisk" in destination:
             disk = destination["managedDisk"]
             parts = (disk.get("subscriptionId") or "", disk.get("resourceGroup", ""), disk.get("diskName") or name)
+        elif "managedImage" in destination:
+            image = destination["managedImage"]
+            parts = (
+                "image",
+                image.get("subscriptionId") or "",
+                image.get("resourceGroup", ""),
+                image.get("imageName") or name,
+            )
     return None if parts is None else kind + ":" + "|".join(part.lower() for part in parts)

@@ -7,12 +7,13 @@ from typing import Any
 
 from gallery_operator import metrics
 from gallery_operator.api import VhdImport
+from gallery_operator.api.disk_source import DiskSource, GuestStateSource
 from gallery_operator.api.meta import RECONCILE_ANNOTATION
 from gallery_operator.contract import FailureCode, PrepareConfig, PvcSource, Report, UploadConfig, UrlSource
 from gallery_operator.contract.config import PrerequisitesConfig
 from gallery_operator.kube import KubeError, KubeReason
 from gallery_operator.planning import jobs
-from gallery_operator.planning.jobs import Component, JobState
+from gallery_operator.planning.jobs import Component, JobState, WorkerSettings
 from gallery_operator.planning.names import child_name, fingerprint
 from gallery_operator.planning.outcome import Stalled, Waiting
 from gallery_operator.planning.progress import progress_fields
@@ -38,6 +39,7 @@ _NEXT_STEPS: Mapping[FailureCode, str] = {
     FailureCode.UNSAFE_IMAGE: "Flatten the image (qemu-img convert), so that it needs no other file.",
     FailureCode.CORRUPT_IMAGE: "Make the image anew.",
     FailureCode.TOO_LARGE: "Make the disk smaller, or choose a destination with a higher limit.",
+    FailureCode.TOO_SMALL: "Enlarge the disk (qemu-img resize) before the import, or choose the destination pageBlob.",
     FailureCode.SCRATCH_FULL: "Raise spec.scratch.size.",
     FailureCode.PREREQUISITES_NOT_MET: "See status.prerequisites for each finding and its remedy.",
     FailureCode.PREREQUISITES_UNKNOWN: "See status.prerequisites; prerequisites.onUnknown: Allow goes on anyway.",
@@ -84,23 +86,14 @@ def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobR
     """Return the prepare Job; another configuration gives another Job."""
     spec = vhd_import.spec
     worker = ctx.settings.worker
-    source: UrlSource | PvcSource
-    if spec.source.url is not None:
-        source = UrlSource(
-            url=spec.source.url.url,
-            checksum=spec.source.url.checksum,
-            has_headers=spec.source.url.headers_secret_ref is not None,
-            has_ca_bundle=spec.source.url.ca_bundle_ref is not None,
-            allowed_cidrs=worker.allowed_cidrs,
-            allowed_hosts=worker.allowed_hosts,
-        )
-    elif spec.source.pvc is not None:
-        source = PvcSource(path=spec.source.pvc.path, checksum=spec.source.pvc.checksum)
-    else:
+    source = _source(spec.source, worker)
+    state = spec.source.vm_guest_state
+    if source is None:
         raise Halt(Stalled("InvalidSpec", "Set exactly one of source.url and source.pvc."))
     config = PrepareConfig(
         source=source,
         format=spec.source.format,
+        min_virtual_size=scope.min_virtual_size,
         max_virtual_size=scope.max_virtual_size,
         guest=scope.guest,
         prerequisites=PrerequisitesConfig(
@@ -109,8 +102,24 @@ def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobR
             on_unknown=spec.prerequisites.on_unknown,
             ignore=spec.prerequisites.ignore,
         ),
+        guest_state=_source(state, worker) if state is not None else None,
     )
     return _job_ref(vhd_import, "prepare", config)
+
+
+def _source(source: DiskSource | GuestStateSource, worker: WorkerSettings) -> UrlSource | PvcSource | None:
+    if source.url is not None:
+        return UrlSource(
+            url=source.url.url,
+            checksum=source.url.checksum,
+            has_headers=source.url.headers_secret_ref is not None,
+            has_ca_bundle=source.url.ca_bundle_ref is not None,
+            allowed_cidrs=worker.allowed_cidrs,
+            allowed_hosts=worker.allowed_hosts,
+        )
+    if source.pvc is not None:
+        return PvcSource(path=source.pvc.path, checksum=source.pvc.checksum)
+    return None
 
 
 def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata: dict[str, str]) -> JobRef:
@@ -131,6 +140,7 @@ def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata
         target="pageBlob" if scope.target.type == "PageBlob" else "managedDisk",
         virtual_size=disk.virtual_size,
         sha256=disk.sha256,
+        guest_state_sha256=disk.guest_state_sha256,
         blob_metadata=metadata,
         api_version=ctx.settings.worker.storage_api_version,
         ca_bundle="/etc/worker/target/ca.crt" if ctx.settings.worker.ca_pem is not None else None,
@@ -152,14 +162,19 @@ async def check_sources(ctx: Context, vhd_import: VhdImport) -> None:
     Raises:
         Halt: One is missing, or the claim's mode does not fit.
     """
-    namespace = vhd_import.metadata.namespace
     source = vhd_import.spec.source
+    await _check_source(ctx, vhd_import.metadata.namespace, source, "source")
+    if source.vm_guest_state is not None:
+        await _check_source(ctx, vhd_import.metadata.namespace, source.vm_guest_state, "source.vmGuestState")
+
+
+async def _check_source(ctx: Context, namespace: str, source: DiskSource | GuestStateSource, field: str) -> None:
     if source.pvc is not None:
         claim = await ctx.kube.get("PersistentVolumeClaim", namespace, source.pvc.claim_name)
         which = f"PersistentVolumeClaim {namespace}/{source.pvc.claim_name}"
         if claim is None:
             raise Halt(
-                Waiting("PVCNotFound", f"{which} does not exist: create it, or correct source.pvc.", _WAIT_SECONDS)
+                Waiting("PVCNotFound", f"{which} does not exist: create it, or correct {field}.pvc.", _WAIT_SECONDS)
             )
         block = (claim.get("spec") or {}).get("volumeMode") == "Block"
         if block and source.pvc.path is not None:
@@ -167,11 +182,9 @@ async def check_sources(ctx: Context, vhd_import: VhdImport) -> None:
                 Stalled("WrongVolumeMode", f"{which} is a block volume, which is the disk itself: leave path out.")
             )
         if not block and source.pvc.path is None:
-            raise Halt(
-                Stalled("WrongVolumeMode", f"{which} holds a file system: name the disk's file in source.pvc.path.")
-            )
+            raise Halt(Stalled("WrongVolumeMode", f"{which} holds a file system: name the file in {field}.pvc.path."))
     if source.url is not None:
-        for kind, ref, field in (
+        for kind, ref, name in (
             ("Secret", source.url.headers_secret_ref, "headersSecretRef"),
             ("ConfigMap", source.url.ca_bundle_ref, "caBundleRef"),
         ):
@@ -182,7 +195,7 @@ async def check_sources(ctx: Context, vhd_import: VhdImport) -> None:
                 raise Halt(
                     Waiting(
                         f"{kind}NotFound",
-                        f"{kind} {namespace}/{ref.name} does not exist: create it, or correct source.url.{field}.",
+                        f"{kind} {namespace}/{ref.name} does not exist: create it, or correct {field}.url.{name}.",
                         _WAIT_SECONDS,
                     )
                 )

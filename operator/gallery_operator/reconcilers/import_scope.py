@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from gallery_operator.api import VhdImport
+from gallery_operator.api.destination import ManagedDisk
 from gallery_operator.api.vhdimport_status import ImportTarget
 from gallery_operator.azure import resource_ids
 from gallery_operator.azure.credentials import CredentialSpec
 from gallery_operator.azure.gateway import Arm
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.contract import GuestProfile
+from gallery_operator.planning.import_disk import MIN_MANAGED_DISK, refusal
 from gallery_operator.planning.names import staging_disk_name
 from gallery_operator.planning.outcome import Stalled
 from gallery_operator.reconcilers.context import Context
@@ -31,26 +33,31 @@ class ImportScope:
         credential: Credential for the target.
         arm: Gateway to ARM in the target's subscription.
         target: Where the disk goes; the URL of a blob is added when the account's endpoint is known.
-        location: Region of a managed disk.
-        sku: SKU of a managed disk.
+        disk: How the managed disk is wanted that is uploaded to (the target, or what an image is made from).
         guest: What the image is declared to be.
+        min_virtual_size: Lower bound of the disk, in bytes.
         max_virtual_size: Upper bound of the disk, in bytes.
     """
 
     credential: CredentialSpec
     arm: Arm
     target: ImportTarget
-    location: str | None
-    sku: str | None
+    disk: ManagedDisk | None
     guest: GuestProfile
+    min_virtual_size: int
     max_virtual_size: int
+
+    @property
+    def disk_id(self) -> str:
+        """ARM id of the managed disk that is uploaded to."""
+        return self.target.upload_disk_id or self.target.resource_id
 
 
 async def import_scope(ctx: Context, vhd_import: VhdImport) -> ImportScope:
     """Resolve where an import goes.
 
     Raises:
-        Halt: Definition, gallery or credential are missing or not ready.
+        Halt: Definition, gallery or credential are missing or not ready, or the import can never work.
     """
     spec = vhd_import.spec
     definition: DefinitionScope | None = None
@@ -65,6 +72,9 @@ async def import_scope(ctx: Context, vhd_import: VhdImport) -> ImportScope:
         if definition is not None
         else await credential(ctx, vhd_import.metadata.namespace, None)
     )
+    refused = refusal(vhd_import, guest)
+    if refused is not None:
+        raise Halt(refused)
     return _place(ctx, vhd_import, definition, who, guest)
 
 
@@ -101,19 +111,38 @@ def _place(
         arm = ctx.azure.arm(who, account.subscription_id)
         target = ImportTarget(type="PageBlob", resource_id=str(account))
         limit = min(MAX_PAGE_BLOB, largest_os) if guest.disk_role == "os" else MAX_PAGE_BLOB
-        return ImportScope(who, arm, target, None, None, guest, limit)
+        return ImportScope(who, arm, target, None, guest, 0, limit)
     limit = largest_os if guest.disk_role == "os" else MAX_MANAGED_DISK
     if destination is not None and destination.managed_disk is not None:
-        disk = destination.managed_disk
-        subscription_id = subscription(disk.subscription_id, who, ctx)
-        resource_id = resource_ids.disk(subscription_id, disk.resource_group, disk.disk_name or meta.name)
-        target = ImportTarget(type="ManagedDisk", resource_id=str(resource_id), location=disk.location)
+        wanted = destination.managed_disk
+        subscription_id = subscription(wanted.subscription_id, who, ctx)
+        resource_id = resource_ids.disk(subscription_id, wanted.resource_group, wanted.disk_name or meta.name)
+        target = ImportTarget(type="ManagedDisk", resource_id=str(resource_id), location=wanted.location)
         arm = ctx.azure.arm(who, subscription_id)
-        return ImportScope(who, arm, target, disk.location, disk.sku, guest, limit)
+        return ImportScope(who, arm, target, wanted, guest, MIN_MANAGED_DISK, limit)
+    staging = staging_disk_name(meta.namespace, meta.name, meta.uid)
+    if destination is not None and destination.managed_image is not None:
+        image = destination.managed_image
+        subscription_id = subscription(image.subscription_id, who, ctx)
+        target = ImportTarget(
+            type="ManagedImage",
+            resource_id=str(
+                resource_ids.managed_image(subscription_id, image.resource_group, image.image_name or meta.name)
+            ),
+            location=image.location,
+            upload_disk_id=str(resource_ids.disk(subscription_id, image.resource_group, staging)),
+        )
+        disk = ManagedDisk(
+            resource_group=image.resource_group,
+            location=image.location,
+            disk_encryption_set_id=image.disk_encryption_set_id,
+        )
+        arm = ctx.azure.arm(who, subscription_id)
+        return ImportScope(who, arm, target, disk, guest, MIN_MANAGED_DISK, limit)
     if definition is None:
         raise Halt(Stalled("InvalidSpec", "Without a destination, definitionRef must name a definition."))
     gallery = definition.gallery
-    name = staging_disk_name(meta.namespace, meta.name, meta.uid)
-    resource_id = resource_ids.disk(gallery.subscription_id, gallery.resource_group, name)
+    resource_id = resource_ids.disk(gallery.subscription_id, gallery.resource_group, staging)
     target = ImportTarget(type="ManagedDisk", resource_id=str(resource_id), location=gallery.location, staging=True)
-    return ImportScope(who, gallery.arm, target, gallery.location, "Standard_LRS", guest, limit)
+    disk = ManagedDisk(resource_group=gallery.resource_group, location=gallery.location)
+    return ImportScope(who, gallery.arm, target, disk, guest, MIN_MANAGED_DISK, limit)

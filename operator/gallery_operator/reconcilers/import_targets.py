@@ -1,26 +1,22 @@
 """The target of an import in Azure: made, opened for writing, closed, removed."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import SecretStr
 
 from gallery_operator.api import VhdImport
 from gallery_operator.api.vhdimport_status import ImportTarget
-from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.planning import jobs
 from gallery_operator.planning.names import child_name, fingerprint
 from gallery_operator.planning.outcome import Stalled, Waiting
-from gallery_operator.planning.ownership import owner_tags
 from gallery_operator.planning.status import timestamp
-from gallery_operator.reconcilers.common import is_ours, polling, properties, refuse_foreign
+from gallery_operator.reconcilers import import_disk, import_image
+from gallery_operator.reconcilers.common import properties
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.import_scope import ImportScope
 
-VHD_FOOTER_BYTES = 512
 _OWNER_METADATA = "galleryoperatoruid"
-_WRITABLE = frozenset({"ReadyToUpload", "ActiveUpload"})
 
 
 def secret_name(vhd_import: VhdImport) -> str:
@@ -42,7 +38,9 @@ async def ensure_target(ctx: Context, vhd_import: VhdImport, scope: ImportScope,
     if target.blob_url is not None:
         await _blob(ctx, vhd_import, scope, target)
     else:
-        await _disk(ctx, vhd_import, scope)
+        if target.type == "ManagedImage":
+            await import_image.refuse_taken(ctx, vhd_import, scope)
+        await import_disk.ensure(ctx, vhd_import, scope)
 
 
 async def located(vhd_import: VhdImport, scope: ImportScope) -> ImportTarget:
@@ -67,48 +65,6 @@ async def _blob(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target:
         )
 
 
-async def _disk(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> None:
-    existing = await scope.arm.get(scope.target.resource_id)
-    disk = vhd_import.status.disk
-    if existing is None:
-        if disk is None or disk.virtual_size is None:
-            raise AssertionError("the target is made after the disk's size is known")
-        await scope.arm.put(scope.target.resource_id, _disk_body(ctx, vhd_import, scope, disk.virtual_size))
-        raise Halt(Waiting("CreatingDisk", "Creating the managed disk.", ctx.settings.poll_seconds), phase="Uploading")
-    refuse_foreign(ctx, vhd_import, existing.get("tags"), f"Disk {scope.target.resource_id}", adoption=None)
-    state = properties(existing).get("diskState")
-    if properties(existing).get("provisioningState") not in (None, "Succeeded", "Failed") or state is None:
-        raise Halt(Waiting("CreatingDisk", "Creating the managed disk.", ctx.settings.poll_seconds), phase="Uploading")
-    expected = disk.virtual_size + VHD_FOOTER_BYTES if disk is not None and disk.virtual_size is not None else None
-    told = (properties(existing).get("creationData") or {}).get("uploadSizeBytes")
-    if state not in _WRITABLE or (expected is not None and told is not None and int(told) != expected):
-        # It is ours and holds something else (an earlier try, an earlier prerequisites setting): made anew.
-        await scope.arm.delete(scope.target.resource_id)
-        raise Halt(
-            Waiting("RecreatingDisk", "Removing the disk of an earlier try.", ctx.settings.poll_seconds),
-            phase="Uploading",
-        )
-
-
-def _disk_body(ctx: Context, vhd_import: VhdImport, scope: ImportScope, virtual_size: int) -> dict[str, Any]:
-    destination = vhd_import.spec.destination
-    tags = destination.managed_disk.tags if destination is not None and destination.managed_disk is not None else {}
-    found: dict[str, Any] = {
-        "creationData": {"createOption": "Upload", "uploadSizeBytes": virtual_size + VHD_FOOTER_BYTES},
-    }
-    if scope.guest.disk_role == "os":
-        found["osType"] = "Linux"
-        found["hyperVGeneration"] = scope.guest.hyper_v_generation
-        if scope.guest.architecture == "Arm64":
-            found["supportedCapabilities"] = {"architecture": "Arm64"}
-    return {
-        "location": scope.location,
-        "sku": {"name": scope.sku},
-        "tags": {**tags, **owner_tags(vhd_import, ctx.settings.cluster)},
-        "properties": found,
-    }
-
-
 async def ensure_secret(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target: ImportTarget) -> str:
     """Put a SAS for the target into its Secret, renewed when four fifths of its time are over.
 
@@ -125,13 +81,15 @@ async def ensure_secret(ctx: Context, vhd_import: VhdImport, scope: ImportScope,
             left = (datetime.fromisoformat(expires) - ctx.now()).total_seconds()
             if left > seconds / 5:
                 return name
-    sas: SecretStr
+    guest_state: SecretStr | None = None
     if target.blob_url is not None:
         sas = await ctx.azure.blobs(scope.credential, scope.target.resource_id).upload_sas(target.blob_url, seconds)
+    elif vhd_import.spec.source.vm_guest_state is not None:
+        sas, guest_state = await scope.arm.grant_secure_write_access(scope.disk_id, seconds)
     else:
-        sas = await scope.arm.grant_write_access(target.resource_id, seconds)
+        sas = await scope.arm.grant_write_access(scope.disk_id, seconds)
     expires_at = timestamp(ctx.now() + timedelta(seconds=seconds))
-    body = jobs.target_secret(vhd_import, name, sas.get_secret_value(), expires_at, ctx.settings.worker)
+    body = jobs.target_secret(vhd_import, name, sas, guest_state, expires_at, ctx.settings.worker)
     if existing is None:
         await ctx.kube.create("Secret", body)
     else:
@@ -140,67 +98,50 @@ async def ensure_secret(ctx: Context, vhd_import: VhdImport, scope: ImportScope,
     return name
 
 
-async def close(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target: ImportTarget) -> None:
+async def close(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> None:
     """End the write access after the upload; Azure validates a disk's footer then.
 
     Raises:
         Halt: The disk is not settled yet.
         AzureError: Azure refuses the disk.
     """
-    if target.type == "ManagedDisk":
-        existing = await scope.arm.get(target.resource_id)
-        state = properties(existing).get("diskState")
-        if existing is not None and state in _WRITABLE:
-            await scope.arm.revoke_access(target.resource_id)
+    if scope.target.type != "PageBlob":
+        existing = await scope.arm.get(scope.disk_id)
+        if properties(existing).get("diskState") in import_disk.WRITABLE:
+            await scope.arm.revoke_access(scope.disk_id)
             raise Halt(
                 Waiting("Finalizing", "Azure takes the disk over.", min(2.0, ctx.settings.poll_seconds)),
                 phase="Finalizing",
             )
+    await remove_secret(ctx, vhd_import)
+
+
+async def remove_secret(ctx: Context, vhd_import: VhdImport) -> None:
+    """Remove the Secret with the target's SAS."""
     await ctx.kube.delete("Secret", vhd_import.metadata.namespace, secret_name(vhd_import))
 
 
 async def exists(ctx: Context, scope: ImportScope, target: ImportTarget) -> bool:
-    """Whether the finished target is still there."""
+    """Whether the finished disk or blob is still there."""
     if target.blob_url is not None:
         return await ctx.azure.blobs(scope.credential, scope.target.resource_id).properties(target.blob_url) is not None
     return await scope.arm.get(target.resource_id) is not None
 
 
-async def remove_disk(ctx: Context, vhd_import: VhdImport, scope: ImportScope, resource_id: str) -> bool:
-    """Begin the deletion of a disk of ours.
+async def removed(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target: ImportTarget) -> bool:
+    """Begin to remove the target and what it is made from.
 
     Returns:
-        True when it is gone (or is not ours).
-    """
-    existing = await scope.arm.get(resource_id)
-    if existing is None or not is_ours(ctx, vhd_import, existing.get("tags")):
-        return True
-    if properties(existing).get("diskState") == "ActiveUpload":
-        # A disk with an open SAS cannot be deleted; nor should the SAS outlive the import.
-        try:
-            await scope.arm.revoke_access(resource_id)
-        except AzureError as error:
-            # Azure looks for the footer of a whole disk even when the upload is being given up.
-            if error.kind is not ErrorKind.INVALID:
-                raise
-        else:
-            return False
-    if properties(existing).get("provisioningState") != "Deleting":
-        await scope.arm.delete(resource_id)
-    return False
-
-
-async def remove(ctx: Context, vhd_import: VhdImport, scope: ImportScope, target: ImportTarget) -> None:
-    """Remove the target.
-
-    Raises:
-        Halt: It is not gone yet.
+        True when all of it is gone (or is not ours).
     """
     if target.blob_url is not None:
-        blobs = ctx.azure.blobs(scope.credential, scope.target.resource_id)
+        blobs = ctx.azure.blobs(scope.credential, target.resource_id)
         found = await blobs.properties(target.blob_url)
         if found is not None and found.metadata.get(_OWNER_METADATA) == vhd_import.metadata.uid:
             await blobs.delete(target.blob_url)
-        return
-    if not await remove_disk(ctx, vhd_import, scope, target.resource_id):
-        raise Halt(Waiting("Deleting", "Deleting the managed disk.", polling(ctx, vhd_import)), phase="Deleting")
+        return True
+    if target.type == "ManagedImage":
+        if not await import_image.removed(ctx, vhd_import, scope, target.resource_id):
+            return False
+        return target.upload_disk_id is None or await import_disk.removed(ctx, vhd_import, scope, target.upload_disk_id)
+    return await import_disk.removed(ctx, vhd_import, scope, target.resource_id)

@@ -1,22 +1,32 @@
 """Reconciles ``VhdImport``: prepare, upload, close, and in the end remove what is no longer needed."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
+
+from pydantic.alias_generators import to_camel
 
 from gallery_operator import metrics
 from gallery_operator.api import ImageVersion, VhdImport
 from gallery_operator.api.meta import FINALIZER
+from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.contract import Report as WorkerReport
 from gallery_operator.planning.jobs import JobPhase, JobState
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.progress import human, prerequisites_fields
 from gallery_operator.prerequisites.catalogue import remedy_of
-from gallery_operator.reconcilers import import_jobs, import_report, import_targets
+from gallery_operator.reconcilers import (
+    import_disk,
+    import_end,
+    import_image,
+    import_jobs,
+    import_report,
+    import_targets,
+)
 from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import key_of, polling, refuse_rivals, wait_for_dependents
 from gallery_operator.reconcilers.context import Context
-from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.halt import Halt, from_azure
 from gallery_operator.reconcilers.import_jobs import JobRef
 from gallery_operator.reconcilers.import_scope import MAX_MANAGED_DISK, ImportScope, guest_profile, import_scope
 from gallery_operator.reconcilers.scope import credential, definition_of
@@ -37,7 +47,7 @@ async def reconcile(ctx: Context, vhd_import: VhdImport) -> Report:
     if vhd_import.status.uploaded:
         return await _settled(ctx, vhd_import, scope)
     if vhd_import.status.prepared != prepare.fingerprint:
-        return await _prepare(ctx, vhd_import, prepare)
+        return await _prepare(ctx, vhd_import, scope, prepare)
     return await _upload(ctx, vhd_import, scope)
 
 
@@ -51,28 +61,39 @@ async def observe(ctx: Context, vhd_import: VhdImport) -> Report:
     scope = await import_scope(ctx, vhd_import)
     target = await import_targets.located(vhd_import, scope)
     if not await import_targets.exists(ctx, scope, target):
-        raise observation.absent(f"The disk {target.blob_url or target.resource_id}")
-    return Report(
-        Done("Observed; the disk is in Azure.", "Observed"), {"target": target.to_wire(), "phase": "Succeeded"}
-    )
+        raise observation.absent(f"{target.type} {target.blob_url or target.resource_id}")
+    # What it was made from is none of an observer's business.
+    seen = target.model_copy(update={"upload_disk_id": None}).to_wire()
+    return Report(Done("Observed; it is in Azure.", "Observed"), {"target": seen, "phase": "Succeeded"})
 
 
 async def finalize(ctx: Context, vhd_import: VhdImport) -> Report:
     """Remove what an import made; ``Done`` means that the finalizer may go."""
-    await _wait_for_versions(ctx, vhd_import)
-    namespace = vhd_import.metadata.namespace
+    await _wait_for_users(ctx, vhd_import)
     await _stop_workers(ctx, vhd_import)
     await import_jobs.remove_scratch(ctx, vhd_import)
-    await ctx.kube.delete("Secret", namespace, import_targets.secret_name(vhd_import))
+    await import_targets.remove_secret(ctx, vhd_import)
     target = vhd_import.status.target
     if target is None:
         return Report(Done("Nothing was made in Azure.", "Deleted"))
-    finished = bool(vhd_import.status.uploaded)
-    if vhd_import.spec.deletion_policy == "Retain" and finished and not target.staging:
-        return Report(Done("The disk is left in Azure.", "Retained"))
+    retain = vhd_import.spec.deletion_policy == "Retain" and _finished(vhd_import) and not target.staging
+    if retain and target.upload_disk_id is None:
+        return Report(Done("What was imported is left in Azure.", "Retained"))
     scope = await _scope_for_removal(ctx, vhd_import)
-    await import_targets.remove(ctx, vhd_import, scope, target)
-    return Report(Done("The disk is gone.", "Deleted"))
+    if retain and target.upload_disk_id is not None:
+        gone = await import_disk.removed(ctx, vhd_import, scope, target.upload_disk_id)
+    else:
+        gone = await import_targets.removed(ctx, vhd_import, scope, target)
+    if not gone:
+        message = "Deleting what was imported."
+        raise Halt(Waiting("Deleting", message, polling(ctx, vhd_import)), phase="Deleting")
+    return Report(Done("What was imported is gone.", "Deleted"))
+
+
+def _finished(vhd_import: VhdImport) -> bool:
+    """Whether the target is whole: an upload that has only begun is not worth keeping."""
+    image = vhd_import.status.provisioning_state  # of a managed image, which is made after the upload
+    return bool(vhd_import.status.uploaded) and image in (None, "Succeeded")
 
 
 async def _stop_workers(ctx: Context, vhd_import: VhdImport) -> None:
@@ -87,10 +108,11 @@ async def _stop_workers(ctx: Context, vhd_import: VhdImport) -> None:
         raise Halt(Waiting("Deleting", "Ending the import's Jobs.", 1.0), phase="Deleting")
 
 
-async def _prepare(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> Report:
+async def _prepare(ctx: Context, vhd_import: VhdImport, scope: ImportScope, ref: JobRef) -> Report:
     state = await import_jobs.observe(ctx, vhd_import, ref)
     match state.phase:
         case JobPhase.ABSENT:
+            await import_end.take_back(ctx, vhd_import, scope)
             await import_jobs.check_sources(ctx, vhd_import)
             scratch = await import_jobs.ensure_scratch(ctx, vhd_import)
             await import_jobs.remove_scratch(ctx, vhd_import, keep=scratch)
@@ -112,7 +134,7 @@ async def _prepare(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> Report:
             told = _told(state.report, await _reported(ctx, vhd_import, state))
             end = await import_jobs.failed(ctx, vhd_import, ref, state)
             end.status.update(told)
-            raise end
+            raise await import_end.given_up(ctx, vhd_import, scope, end)
         case JobPhase.SUCCEEDED:
             return await _checked(ctx, vhd_import, ref, state)
 
@@ -147,8 +169,7 @@ def _told(report: WorkerReport | None, where: Mapping[str, Any]) -> dict[str, An
     fields: dict[str, Any] = {}
     if report is not None and report.disk is not None:
         disk = report.disk.model_dump(mode="json", exclude_none=True)
-        names = {"virtual_size": "virtualSize", "data_bytes": "dataBytes", "in_place": "inPlace"}
-        fields["disk"] = {names.get(name, name): value for name, value in disk.items()}
+        fields["disk"] = {to_camel(name): value for name, value in disk.items()}
         fields["disk"]["size"] = human(report.disk.virtual_size)
     if report is not None and report.prerequisites is not None:
         remedies = {each.id: remedy_of(each.id) for each in report.prerequisites.findings}
@@ -177,8 +198,12 @@ async def _upload(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Re
             await import_targets.ensure_secret(ctx, vhd_import, scope, target)
             raise await import_jobs.running(ctx, state, "Uploading", "The upload Job is running.")
         case JobPhase.FAILED:
-            raise await import_jobs.failed(ctx, vhd_import, ref, state)
+            end = await import_jobs.failed(ctx, vhd_import, ref, state)
+            raise await import_end.given_up(ctx, vhd_import, scope, end)
         case JobPhase.SUCCEEDED:
+            before = await import_end.still_refused(ctx, vhd_import, scope, state)
+            if before is not None:
+                raise before
             return await _uploaded(ctx, vhd_import, scope, state)
 
 
@@ -199,7 +224,12 @@ async def _scratch_or_again(ctx: Context, vhd_import: VhdImport) -> str:
 
 async def _uploaded(ctx: Context, vhd_import: VhdImport, scope: ImportScope, state: JobState) -> Report:
     target = await import_targets.located(vhd_import, scope)
-    await import_targets.close(ctx, vhd_import, scope, target)
+    try:
+        await import_targets.close(ctx, vhd_import, scope)
+    except AzureError as error:
+        if error.kind is not ErrorKind.INVALID:
+            raise
+        raise await import_end.refused(ctx, vhd_import, scope, state, from_azure(error)) from error
     await import_jobs.remove_scratch(ctx, vhd_import)
     facts = state.report.upload if state.report is not None else None
     # What earlier pods sent was found in the target and counts as sent, too.
@@ -208,7 +238,7 @@ async def _uploaded(ctx: Context, vhd_import: VhdImport, scope: ImportScope, sta
     metrics.IMPORT_BYTES_UPLOADED.inc(sent)
     metrics.IMPORT_BYTES_SKIPPED.inc(skipped)
     fields = {
-        "phase": "Succeeded",
+        "phase": "Finalizing" if target.type == "ManagedImage" else "Succeeded",
         "uploaded": True,
         "nextRetryTime": None,
         "sentBytes": sent,
@@ -232,20 +262,17 @@ async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> R
     # All they had to say is in status, and not before it is there may they go. A pod, even one that has ended, keeps
     # its claims from being removed: a finished import would hold its scratch volume for a day.
     await import_jobs.remove_jobs(ctx, await import_jobs.owned_jobs(ctx, vhd_import))
+    if target is not None and target.type == "ManagedImage":
+        report = await import_image.reconcile(ctx, vhd_import, scope, target)
+        return report if report is not None else _missing(vhd_import)
     if target is None or not await import_targets.exists(ctx, scope, target):
         if target is not None and target.staging and await _release(ctx, vhd_import):
             return Report(
                 Done("The disk is in its image version.", "Released"), {"stagingReleased": True, "phase": "Succeeded"}
             )
-        # Removed behind our back: brought again from the start.
-        metrics.DRIFT_CORRECTIONS.labels(kind="VhdImport").inc()
-        again = {"phase": "Pending", "uploaded": None, "prepared": None, "progress": None, "target": None}
-        event = ("Warning", "TargetMissing", "The disk is gone from Azure; importing it again.")
-        return Report(
-            Waiting("TargetMissing", "The disk is gone from Azure; importing it again.", 1.0), again, (event,)
-        )
+        return _missing(vhd_import)
     if target.staging and await _release(ctx, vhd_import):
-        gone = await import_targets.remove_disk(ctx, vhd_import, scope, target.resource_id)
+        gone = await import_disk.removed(ctx, vhd_import, scope, target.resource_id)
         if gone:
             message = "The disk is in its image version; the staging disk is removed."
             return Report(Done(message, "Released"), {"stagingReleased": True})
@@ -253,33 +280,49 @@ async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> R
     return Report(Done("The disk is in Azure."))
 
 
+def _missing(vhd_import: VhdImport) -> Report:
+    """Bring what was removed behind our back again, from the start."""
+    metrics.DRIFT_CORRECTIONS.labels(kind=vhd_import.kind_name).inc()
+    again = {
+        "phase": "Pending",
+        "uploaded": None,
+        "prepared": None,
+        "progress": None,
+        "target": None,
+        "provisioningState": None,
+    }
+    message = "What was imported is gone from Azure; importing it again."
+    return Report(Waiting("TargetMissing", message, 1.0), again, (("Warning", "TargetMissing", message),))
+
+
 async def _release(ctx: Context, vhd_import: VhdImport) -> bool:
-    """Whether every version that uses the import has taken its content."""
-    used = False
+    """Whether every version and managed image that uses the import has taken its content."""
+    states = [state async for state in _uses(ctx, vhd_import)]
+    return bool(states) and all(state == "Succeeded" for state in states)
+
+
+async def _wait_for_users(ctx: Context, vhd_import: VhdImport) -> None:
+    """Let what is being made from the disk finish first; what has its content needs it no longer.
+
+    Raises:
+        Halt: Something is being made from it.
+    """
+    async for state in _uses(ctx, vhd_import):
+        if state not in (None, "Succeeded"):
+            await wait_for_dependents(ctx, vhd_import, ("ImageVersion", "VhdImport"))
+
+
+async def _uses(ctx: Context, vhd_import: VhdImport) -> AsyncIterator[str | None]:
+    """Yield the provisioning state of each version and managed image that uses the import."""
     for key in ctx.hints.referrers(key_of(vhd_import)):
         body = await ctx.kube.get(key.kind, key.namespace, key.name)
         if body is None:
             ctx.hints.remove(key)
             continue
-        version = ImageVersion.model_validate(body)
-        if version.status.provisioning_state != "Succeeded":
-            return False
-        used = True
-    return used
-
-
-async def _wait_for_versions(ctx: Context, vhd_import: VhdImport) -> None:
-    """Let a version that is being made from the disk finish first; one that has its content needs it no longer."""
-    for key in ctx.hints.referrers(key_of(vhd_import)):
-        body = await ctx.kube.get(key.kind, key.namespace, key.name)
-        if body is None:
-            continue
-        version = ImageVersion.model_validate(body)
-        if version.metadata.deletion_timestamp is not None and FINALIZER not in version.metadata.finalizers:
-            # It is out of Azure; in a foreground deletion it now waits for what it owns: this import.
-            continue
-        if version.status.provisioning_state not in (None, "Succeeded"):
-            await wait_for_dependents(ctx, vhd_import, ("ImageVersion",))
+        user = (ImageVersion if key.kind == "ImageVersion" else VhdImport).model_validate(body)
+        if user.metadata.deletion_timestamp is None or FINALIZER in user.metadata.finalizers:
+            # One without is out of Azure; in a foreground deletion it now waits for what it owns: this import.
+            yield user.status.provisioning_state
 
 
 async def _scope_for_removal(ctx: Context, vhd_import: VhdImport) -> ImportScope:
@@ -298,4 +341,4 @@ async def _scope_for_removal(ctx: Context, vhd_import: VhdImport) -> ImportScope
     )
     arm = ctx.azure.arm(who, ResourceId.parse(target.resource_id).subscription_id)
     guest = guest_profile(vhd_import, None)
-    return ImportScope(who, arm, target, target.location, None, guest, MAX_MANAGED_DISK)
+    return ImportScope(who, arm, target, None, guest, 0, MAX_MANAGED_DISK)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from gallery_operator.contract import FailureCode
+from gallery_operator.contract import FailureCode, UrlSource
 from gallery_operator.redact import redact
 from gallery_operator.worker.address import AddressRule
 from gallery_operator.worker.errors import WorkerError
@@ -291,3 +291,29 @@ def _check_redirect(here: SplitResult, location: str) -> SplitResult:
         raise WorkerError(FailureCode.SOURCE_ADDRESS_FORBIDDEN, message)
     log.info("redirect", extra={"from_host": here.hostname, "to_host": onward.hostname})
     return onward
+
+
+def client_for(source: UrlSource, folder: Path) -> HttpClient:
+    """Return the client that fetches a source.
+
+    Args:
+        source: The source.
+        folder: Where its headers and its CA bundle are mounted.
+
+    Raises:
+        WorkerError: ``BadConfiguration``: the URL is none, or proves nothing about what it serves.
+    """
+    url = check_url(source.url)
+    try:
+        rule = AddressRule.of(source.allowed_cidrs, source.allowed_hosts)
+    except ValueError as error:
+        raise WorkerError(FailureCode.BAD_CONFIGURATION, f"An allowed network is not one: {error}.") from None
+    # A host that the administrator has allowed by name is on a network that is trusted to be what it says.
+    if url.scheme == "http" and source.checksum is None and not rule.names(url.hostname or ""):
+        message = "An http URL proves nothing about what it serves: use https, or give the file's checksum."
+        raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
+    return HttpClient(
+        rule=rule,
+        tls=tls_context(folder / "ca" / "ca.crt" if source.has_ca_bundle else None),
+        headers=read_headers(folder / "headers") if source.has_headers else {},
+    )

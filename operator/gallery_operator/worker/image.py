@@ -56,18 +56,22 @@ def container_limit(max_virtual_size: int) -> int:
     return max_virtual_size + max_virtual_size // 256 + 64 * MIB
 
 
-def require_size(size: int, most: int, *, generation_1_os: bool) -> None:
+def require_size(size: int, most: int, *, least: int = 0, generation_1_os: bool) -> None:
     """Refuse a disk that Azure or the configuration does not take.
 
     Args:
         size: Bytes of the disk.
         most: The configured bound in bytes.
+        least: The smallest disk that the destination takes, in bytes.
         generation_1_os: Whether it is the OS disk of a generation 1 (BIOS) image.
 
     Raises:
-        WorkerError: ``TooLarge``.
+        WorkerError: ``TooLarge``, ``TooSmall``.
     """
     padded = round_up(size, MIB)
+    if padded < least:
+        message = f"The disk has {size} bytes; a managed disk has at least {least} (Azure's rule)."
+        raise WorkerError(FailureCode.TOO_SMALL, message)
     if padded > most:
         message = f"The disk has {size} bytes; at most {most} are allowed here. Shrink it, or raise the limit."
         raise WorkerError(FailureCode.TOO_LARGE, message)

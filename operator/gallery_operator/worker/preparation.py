@@ -10,7 +10,6 @@ from pathlib import Path
 
 from gallery_operator.contract import DiskFacts, FailureCode, PrepareConfig, PvcSource, UrlSource
 from gallery_operator.worker import formats
-from gallery_operator.worker.address import AddressRule
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import first_bytes
@@ -19,7 +18,7 @@ from gallery_operator.worker.download import Download
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import FdSource, ImageInfo
 from gallery_operator.worker.formats.inspect import HEAD_BYTES, Compression
-from gallery_operator.worker.http import HttpClient, check_url, read_headers, tls_context
+from gallery_operator.worker.http import client_for
 from gallery_operator.worker.image import (
     ImageFile,
     container_limit,
@@ -144,21 +143,7 @@ class Preparation:
     # From a URL.
 
     def _from_url(self, source: UrlSource) -> Prepared:
-        url = check_url(source.url)
-        folder = Path(self._config.secrets_dir)
-        try:
-            rule = AddressRule.of(source.allowed_cidrs, source.allowed_hosts)
-        except ValueError as error:
-            raise WorkerError(FailureCode.BAD_CONFIGURATION, f"An allowed network is not one: {error}.") from None
-        # A host that the administrator has allowed by name is on a network that is trusted to be what it says.
-        if url.scheme == "http" and source.checksum is None and not rule.names(url.hostname or ""):
-            message = "An http URL proves nothing about what it serves: use https, or give source.url.checksum."
-            raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
-        client = HttpClient(
-            rule=rule,
-            tls=tls_context(folder / "ca" / "ca.crt" if source.has_ca_bundle else None),
-            headers=read_headers(folder / "headers") if source.has_headers else {},
-        )
+        client = client_for(source, Path(self._config.secrets_dir))
         path = self._scratch / _DOWNLOAD
         Download(
             client=client, url=source.url, path=path, fingerprint=self._fingerprint, checksum=self._checksum,
@@ -224,7 +209,8 @@ class Preparation:
     def _require_size(self, info: ImageInfo) -> None:
         guest = self._config.guest
         generation_1_os = guest.disk_role == "os" and guest.hyper_v_generation == "V1"
-        require_size(info.virtual_size, self._config.max_virtual_size, generation_1_os=generation_1_os)
+        least, most = self._config.min_virtual_size, self._config.max_virtual_size
+        require_size(info.virtual_size, most, least=least, generation_1_os=generation_1_os)
 
     def _verify(self, fd: int, checksum: Checksum | None) -> None:
         """Compare a file on a claim with its checksum before anything makes use of it."""
@@ -323,7 +309,9 @@ def fingerprint(config: PrepareConfig, source: FileIdentity | None = None) -> st
         config: The configuration.
         source: The file on a claim. A device has no time of change, so it never counts as seen before.
     """
-    text = config.model_dump_json(include={"source": True, "format": True, "max_virtual_size": True})
+    text = config.model_dump_json(
+        include={"source": True, "format": True, "min_virtual_size": True, "max_virtual_size": True}
+    )
     if source is not None:
         text += secrets.token_hex() if source.device else f"{source.size} {source.mtime_ns}"
     return hashlib.sha256(text.encode()).hexdigest()

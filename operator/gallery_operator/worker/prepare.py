@@ -12,6 +12,7 @@ from gallery_operator.prerequisites.container import ContainerFacts
 from gallery_operator.prerequisites.model import CheckReport
 from gallery_operator.prerequisites.report import whole
 from gallery_operator.redact import redact
+from gallery_operator.worker.guest_state import bring
 from gallery_operator.worker.manifest import Manifest
 from gallery_operator.worker.preparation import Preparation, Prepared
 from gallery_operator.worker.runtime import run
@@ -41,11 +42,17 @@ def prepare(config: PrepareConfig, tracker: Tracker) -> Report:
         WorkerError: Anything else that stops it.
     """
     os.umask(0o077)
+    # First, as it is small: what is wrong with it is known before the disk has come.
+    guest_state = bring(config, tracker)
     prepared = Preparation(config, tracker).run()
     try:
-        return judge(config, prepared.manifest, _check(config, prepared, tracker))
+        report = judge(config, prepared.manifest, _check(config, prepared, tracker))
     finally:
         prepared.disk.close()
+    if guest_state is not None and report.disk is not None:
+        disk = report.disk.model_copy(update={"guest_state_sha256": guest_state})
+        report = report.model_copy(update={"disk": disk})
+    return report
 
 
 def judge(config: PrepareConfig, manifest: Manifest, checks: CheckReport) -> Report:

@@ -11,6 +11,7 @@ from azure.core.exceptions import HttpResponseError
 
 from gallery_operator.contract import FailureCode, PvcSource, Report, UploadConfig, UploadFacts
 from gallery_operator.prerequisites.container import FOOTER_BYTES
+from gallery_operator.worker import guest_state
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.disk import RawDisk, identity
 from gallery_operator.worker.engine import Engine, refused
@@ -95,6 +96,7 @@ def upload(config: UploadConfig, tracker: Tracker, policy: TargetPolicy | None =
         raise WorkerError(FailureCode.TOO_LARGE, message)
     local = open_local(config, tracker)
     try:
+        guest_state.send(config, tracker, policy)
         target = Target(
             Path(config.target_url_file), tracker, api_version=config.api_version, ca_bundle=config.ca_bundle,
             policy=policy,

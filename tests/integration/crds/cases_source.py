@@ -130,6 +130,14 @@ def source_cases() -> list[Case]:
     ]
 
 
+def case_of_sku(disk: dict[str, str]) -> Case:
+    """An OS disk cannot be of a storage that is for data disks."""
+    made = minimal_template()
+    made["spec"]["destination"] = {"managedDisk": disk | {"sku": "UltraSSD_LRS"}}
+    change = {"spec.source": {"osDisk": {"importTemplate": made}}}
+    return Case("ImageVersion", "importTemplate: UltraSSD for an OS disk", change, "are for data disks")
+
+
 def nested(template: Any) -> list[Case]:
     """Every rule of an import holds within a template: the cases of imports, as far as they are about it."""
     account = {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "vhds"}
@@ -146,6 +154,12 @@ def nested(template: Any) -> list[Case]:
         template("path", {"spec.source": {"pvc": {"claimName": "a", "path": "../b"}}}, "path must be relative"),
         template("check", {"spec.prerequisites": {"ignore": ["NET3"]}}, "the id of a check is three capital letters"),
         template("size", {"spec.scratch": {"size": "much"}}, "a size is a number and a unit"),
+        template(
+            "zones",
+            {"spec.destination": {"managedDisk": disk | {"sku": "Premium_ZRS", "zones": ["1"]}}},
+            "a zone-redundant disk is in all zones",
+        ),
+        case_of_sku(disk),
         template("destinations", {"spec.destination": both}, "set exactly one of destination.pageBlob"),
         template(
             "account", {"spec.destination": {"pageBlob": account | {"storageAccountId": "a"}}}, "a storage account"

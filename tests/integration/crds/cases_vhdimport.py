@@ -27,7 +27,7 @@ def vhd_import_cases() -> list[Case]:
     blob = {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "vhds"}
     disk = {"resourceGroup": "rg", "location": "westeurope"}
     checksum = "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128"
-    one_target = "set exactly one of destination.pageBlob and destination.managedDisk"
+    one_target = "set exactly one of destination.pageBlob, destination.managedDisk and destination.managedImage"
     return [
         case("minimal"),
         *tag_cases("VhdImport", "spec.destination.managedDisk.tags", {"spec.destination.managedDisk": disk}),

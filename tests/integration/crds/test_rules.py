@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from tests.integration.crds.cases import Case, changed
 from tests.integration.crds.cases_definition import definition_cases
+from tests.integration.crds.cases_destination import destination_cases
 from tests.integration.crds.cases_gallery import gallery_cases
 from tests.integration.crds.cases_imageversion import image_version_cases
 from tests.integration.crds.cases_publishing import publishing_cases
@@ -22,6 +23,7 @@ CASES = [
     *gallery_cases(),
     *definition_cases(),
     *vhd_import_cases(),
+    *destination_cases(),
     *image_version_cases(),
     *publishing_cases(),
     *sharing_cases(),

@@ -164,16 +164,31 @@ class Player:
         status = {"startTime": start, "active": 0, "conditions": conditions, **counts}
         self.stage.patch("Job", job["metadata"]["name"], {"status": status}, "/status")
 
-    def target(self, job: Json) -> str:
+    def target(self, job: Json, key: str = "url") -> str:
         """The URL that the upload is given, with its SAS."""
         volumes = job["spec"]["template"]["spec"]["volumes"]
         name = next(each["secret"]["secretName"] for each in volumes if each["name"] == "target")
         secret = self.stage.get("Secret", name)
         assert secret is not None
-        return base64.b64decode(secret["data"]["url"]).decode()
+        return base64.b64decode(secret["data"][key]).decode()
 
-    def upload(self, job: Json, vhd: bytes) -> Report:
-        """Send a disk as the worker does, with nothing but the SAS; returns its report."""
+    def upload_guest_state(self, job: Json, state: bytes) -> None:
+        """Send a VM guest state as the worker does."""
+        options: Json = {"api_version": STORAGE_API_VERSION, "connection_verify": str(self.stage.azure.ca_file)}
+        with BlobClient.from_blob_url(self.target(job, "guest-state-url"), **options) as client:
+            assert client.get_blob_properties().size >= len(state)
+            for at in range(0, len(state), 4 * MIB):
+                piece = state[at : at + 4 * MIB]
+                client.upload_page(piece, offset=at, length=len(piece))
+
+    def upload(self, job: Json, vhd: bytes, *, lease: bool = False) -> Report:
+        """Send a disk as the worker does, with nothing but the SAS; returns its report.
+
+        Args:
+            job: The Job.
+            vhd: The disk.
+            lease: Leave a lease on the blob behind, as a worker that is killed.
+        """
         config = self.config(job)
         options: Json = {"api_version": STORAGE_API_VERSION, "connection_verify": str(self.stage.azure.ca_file)}
         with BlobClient.from_blob_url(self.target(job), **options) as client:
@@ -181,6 +196,8 @@ class Player:
                 client.create_page_blob(len(vhd), metadata=config["blob_metadata"])
             client.upload_page(vhd[:4096], offset=0, length=4096)
             client.upload_page(vhd[-512:], offset=len(vhd) - 512, length=512)
+            if lease:
+                client.acquire_lease()
         facts = UploadFacts(total_bytes=len(vhd), sent_bytes=4608, skipped_bytes=len(vhd) - 4608)
         return Report(job="upload", succeeded=True, upload=facts)
 

@@ -311,6 +311,8 @@ class Stage:
         version = "2025-01-02" if "/disks/" in resource_id else "2025-03-03"
         if "/roleAssignments/" in resource_id:
             version = "2022-04-01"
+        elif "/Microsoft.Compute/images/" in resource_id:
+            version = "2025-04-01"
         reply = self._arm.request(
             method,
             f"{self.azure.base_url}{resource_id}?api-version={version}",

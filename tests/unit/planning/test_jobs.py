@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from gallery_operator.api import VhdImport
 from gallery_operator.contract import (
@@ -113,7 +114,7 @@ def test_label_of_a_long_name_is_a_label() -> None:
 
 
 def test_secret_holds_the_url_and_when_it_ends() -> None:
-    body = jobs.target_secret(vhd_import(), "t", "https://x/y?sig=z", "2026-01-01T00:00:00Z", SETTINGS)
+    body = jobs.target_secret(vhd_import(), "t", SecretStr("https://x/y?sig=z"), None, "2026-01-01T00:00:00Z", SETTINGS)
     assert set(body["data"]) == {"url", "ca.crt"}
     assert "sig=z" not in str(body)
     assert body["metadata"]["annotations"][jobs.EXPIRY_ANNOTATION] == "2026-01-01T00:00:00Z"

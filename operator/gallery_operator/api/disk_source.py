@@ -1,0 +1,142 @@
+"""Where a disk comes from: a URL or a claim."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from gallery_operator.api.meta import ApiModel, LocalRef, Rule, exactly_one, text
+
+Checksum = Annotated[
+    str,
+    text(
+        r"^(sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128})$",
+        "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128",
+        max_length=135,
+        description="`sha256:<hex>` or `sha512:<hex>` of the file as served, before decompression.",
+    ),
+]
+
+
+class UrlDisk(ApiModel):
+    """A disk at a URL.
+
+    Attributes:
+        url: http or https; a redirect is followed. It may name a public address, or one that the operator's
+            administrator has allowed.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            r"self.url.matches(r'^https?://[^/?#\s]+\S*$')",
+            "url must be an absolute http or https URL without spaces",
+            ".url",
+        ),
+        Rule(
+            "!self.url.matches('^[a-zA-Z]+://[^/?#]*@')",
+            "url must not contain user info: give credentials as request headers in a Secret (headersSecretRef)",
+            ".url",
+        ),
+        Rule(
+            "!self.url.matches('[?&]([sS][iI][gG]|X-Amz-Signature|X-Goog-Signature)=')",
+            "url must not contain a signature (a SAS is a secret): use a URL without one, or headers in a Secret (headersSecretRef)",
+            ".url",
+        ),
+    )
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+    checksum: Checksum | None = None
+    headers_secret_ref: (
+        Annotated[
+            LocalRef,
+            Field(
+                description="Secret of this namespace; each key is the name of a request header, each value its value."
+            ),
+        ]
+        | None
+    ) = None
+    ca_bundle_ref: (
+        Annotated[
+            LocalRef,
+            Field(description="ConfigMap of this namespace with PEM certificates under the key `ca.crt`."),
+        ]
+        | None
+    ) = None
+
+
+class PvcDisk(ApiModel):
+    """A disk on a PersistentVolumeClaim of this namespace.
+
+    Attributes:
+        claim_name: Name of the claim; it is mounted read-only.
+    """
+
+    claim_name: Annotated[str, Field(min_length=1, max_length=253)]
+    path: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=1024,
+                description="File on the claim, relative to its root; left out for a block-mode claim, which is the disk itself.",
+            ),
+        ]
+        | None
+    ) = None
+    checksum: Checksum | None = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.path) || !(self.path.startsWith('/') || self.path.split('/').exists(part, part == '..'))",
+            "path must be relative to the claim's root and must not contain '..'",
+            ".path",
+        ),
+    )
+
+
+class GuestStateSource(ApiModel):
+    """Where the VM guest state of a Trusted Launch or confidential VM comes from (a ``.vmgs`` file)."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one(("url", "pvc"), "set exactly one of vmGuestState.url and vmGuestState.pvc"),
+        Rule(
+            "!has(self.pvc) || has(self.pvc.path)",
+            "the VM guest state is a file: name it in vmGuestState.pvc.path",
+            ".pvc",
+        ),
+    )
+
+    url: UrlDisk | None = None
+    pvc: PvcDisk | None = None
+
+
+class DiskSource(ApiModel):
+    """Where the disk comes from."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one(("url", "pvc"), "set exactly one of source.url and source.pvc"),)
+
+    url: UrlDisk | None = None
+    pvc: PvcDisk | None = None
+    format: (
+        Annotated[
+            Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"],
+            Field(description="Format of the disk; default: recognised from its first bytes."),
+        ]
+        | None
+    ) = None
+
+
+class ImportSource(DiskSource):
+    """Where the disk of an import comes from, and what belongs to it."""
+
+    rules: ClassVar[tuple[Rule, ...]] = DiskSource.rules
+
+    vm_guest_state: (
+        Annotated[
+            GuestStateSource,
+            Field(
+                description="VM guest state that belongs to the OS disk of a Trusted Launch or confidential VM; it is "
+                "uploaded with the disk, as it is. A confidential disk needs it."
+            ),
+        ]
+        | None
+    ) = None
