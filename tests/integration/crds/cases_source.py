@@ -159,6 +159,12 @@ def nested(template: Any) -> list[Case]:
             {"spec.destination": {"managedDisk": disk | {"sku": "Premium_ZRS", "zones": ["1"]}}},
             "a zone-redundant disk is in all zones",
         ),
+        template("zone", {"spec.destination": {"managedDisk": disk | {"zones": ["a"]}}}, "a zone is one digit"),
+        template(
+            "encryption set",
+            {"spec.destination": {"managedDisk": disk | {"diskEncryptionSetId": "key"}}},
+            "the ARM id of a disk encryption set",
+        ),
         case_of_sku(disk),
         template("destinations", {"spec.destination": both}, "set exactly one of destination.pageBlob"),
         template(

@@ -81,17 +81,17 @@ class Stage:
         assert self.report.disk is not None
         return (self.report.disk.data_bytes or 0) + 512
 
-    def sas(self, permission: str = "rcw", lifetime: timedelta = timedelta(hours=1)) -> str:
+    def sas(self, permission: str = "rcw", lifetime: timedelta = timedelta(hours=1), name: str = "disk.vhd") -> str:
         token = generate_blob_sas(
             STORAGE_ACCOUNT,
             self.container_name,
-            "disk.vhd",
+            name,
             account_key=self.azure.account_key,
             permission=BlobSasPermissions.from_string(permission),
             expiry=datetime.now(UTC) + lifetime,
             start=datetime.now(UTC) - timedelta(hours=2),
         )
-        return f"{self.proxy.url}/{STORAGE_ACCOUNT}/{self.container_name}/disk.vhd?{token}"
+        return f"{self.proxy.url}/{STORAGE_ACCOUNT}/{self.container_name}/{name}?{token}"
 
     def config(self, **options: Any) -> UploadConfig:
         assert self.report is not None
