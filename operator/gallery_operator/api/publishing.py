@@ -155,12 +155,13 @@ RULES = (
     ),
     Rule(
         "self.replicationMode != 'Shallow' || (self.targetRegions.size() == 1 && "
-        f"self.targetRegions.all(r, {_COUNT} == 1 && !has(r.additionalReplicaSets)))",
+        f"self.targetRegions.all(r, {_COUNT} == 1 && (!has(r.additionalReplicaSets) || r.additionalReplicaSets.size() == 0)))",
         "replicationMode Shallow allows one region with one replica: use Full, or name one region with "
         "regionalReplicaCount 1",
     ),
     Rule(
-        "self.replicationMode != 'Shallow' || !has(self.targetExtendedLocations)",
+        "self.replicationMode != 'Shallow' || !has(self.targetExtendedLocations) || "
+        "self.targetExtendedLocations.size() == 0",
         "replicationMode Shallow does not replicate to edge zones: use Full, or take targetExtendedLocations out",
     ),
     Rule(
