@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.integration.azure.wire import BASE, SECRET, SUBSCRIPTION, TOKEN, Wire
 
 from gallery_operator.azure import arm_requests, resource_ids
 from gallery_operator.azure.clients import Clients
+from gallery_operator.azure.community import CommunityId
 from gallery_operator.azure.credentials import CredentialSpec
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.gateway import Arm, AzureGateway
@@ -73,6 +75,34 @@ async def test_api_versions_and_queries(wire: Wire, arm: Arm) -> None:
         {"api-version": "2021-04-01"},
         {"api-version": "2023-05-01"},
     ]
+
+
+async def test_a_machine_is_read_with_its_state_and_never_written(wire: Wire, arm: Arm) -> None:
+    machine = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/m"
+    wire.on("GET", machine, (200, {"id": machine}))
+    assert await arm.get(machine, expand="instanceView") == {"id": machine}
+    assert dict(wire.requests[0].query) == {"api-version": "2026-04-01", "$expand": "instanceView"}
+    for write in (arm.put(machine, {}), arm.delete(machine), arm.list(machine.rpartition("/")[0])):
+        with pytest.raises(AzureError, match="does not manage resources of type"):
+            await write
+    assert len(wire.requests) == 1
+
+
+async def test_images_of_community_galleries(wire: Wire, arm: Arm) -> None:
+    place = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations/westeurope/communityGalleries/pub-1"
+    wire.on("GET", f"{place}/images/i", (200, {"name": "i"}))
+    wire.on("GET", f"{place}/images/i/versions/1.0.0", (200, {"name": "1.0.0"}))
+    wire.on("GET", f"{place}/images/i/versions/2.0.0", (404, {"error": {"code": "NotFound", "message": "m"}}))
+    version = CommunityId.parse("/communityGalleries/pub-1/images/i/versions/1.0.0")
+    assert str(version) == "/CommunityGalleries/pub-1/Images/i/Versions/1.0.0"
+    assert await arm.community_image("westeurope", version) == {"name": "1.0.0"}
+    assert await arm.community_image("westeurope", version.definition) == {"name": "i"}
+    assert await arm.community_image("westeurope", replace(version, version="2.0.0")) is None
+    assert {request.query["api-version"] for request in wire.requests} == {"2026-03-03"}
+    for text in ("/CommunityGalleries/pub-1/Images/i/Versions/1/x", "/SharedGalleries/a/Images/i", GALLERY, ""):
+        with pytest.raises(AzureError) as caught:
+            CommunityId.parse(text)
+        assert caught.value.kind is ErrorKind.INVALID
 
 
 async def test_a_resource_is_asked_in_its_own_subscription(wire: Wire, arm: Arm) -> None:

@@ -134,6 +134,8 @@ async def test_community_version(stage: Stage) -> None:
     await stage.ready("ImageVersion", "v1")
     assert stored(stage)["source"] == {"communityGalleryImageId": source}
     stage.version("v2", version="2.0.0", source={"communityGalleryImageId": source.replace("1.0.0", "9.9.9")})
+    stage.version("v3", version="3.0.0", source={"communityGalleryImageId": source.removesuffix("/Versions/1.0.0")})
+    await stage.ready("ImageVersion", "v3")
     body = await stage.reason("ImageVersion", "v2", "SourceNotFound")
     assert "is not there in westeurope" in ready(body)["message"]
 

@@ -13,24 +13,31 @@ __all__ = ["latest_version", "shared_version"]
 _GALLERIES = "microsoft.compute/galleries"
 
 
-def shared_version(engine: Engine, identity: str, path: str) -> Resource | None:
+def shared_version(engine: Engine, identity: str, path: str, location: str | None = None) -> Resource | None:
     """Return the version that `/CommunityGalleries/…` or `/SharedGalleries/…` names, or None.
+
+    An id that ends with the image stands for its latest version in the location (a published example has that form).
 
     Args:
         engine: the simulator.
         identity: the consumer's id.
         path: path of the property, for errors.
+        location: region in normal form; None where the version has to be named.
 
     Raises:
         ArmError: 400, the id has another form.
     """
     parts = identity.strip("/").split("/")
+    if len(parts) == 4 and location is not None:
+        parts += ["versions", ""]
     words = [part.lower() for part in parts[0::2]]
     if len(parts) != 6 or words[1:] != ["images", "versions"] or words[0] not in _WAYS:
         raise bad_parameter(f"The value of parameter {path} is invalid.", path)
     public, image, version = parts[1::2]
     for gallery in engine.store.all():
         if gallery.type == _GALLERIES and public.lower() in _WAYS[words[0]](gallery):
+            if not version:
+                return latest_version(engine, f"{gallery.key}/images/{image.lower()}", str(location))
             found = usable_version(engine, f"{gallery.id}/images/{image}/versions/{version}")
             if found is not None:
                 return found

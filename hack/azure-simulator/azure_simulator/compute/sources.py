@@ -250,7 +250,7 @@ def _whole(
     identity = str(source[key])
     shown = {"source": dict(source)}
     if key == "communityGalleryImageId":
-        found = shared_version(engine, identity, f"{_PATH}.source.{key}")
+        found = shared_version(engine, identity, f"{_PATH}.source.{key}", location)
     else:
         rid = parse_id(identity)
         kinds = (_IMAGE, _VERSION, _MACHINE)
