@@ -143,10 +143,12 @@ def test_any_edit_ends_at_the_spec_in_one_update_and_stays_there(first: Json, se
     ]
     assert zones[0] == zones[1]
     if not silent:
-        flags = [[bool(each.get("excludeFromLatest")) for each in p["targetRegions"]] for p in (mine, theirs)]
-        sets = [[each.get("additionalReplicaSets") or [] for each in p["targetRegions"]] for p in (mine, theirs)]
-        assert flags[0] == flags[1]
-        assert sets[0] == sets[1]
+        for field, default in (("excludeFromLatest", False), ("additionalReplicaSets", [])):
+            told = [
+                {normal(each["name"]): each.get(field) or default for each in profile["targetRegions"]}
+                for profile in (mine, theirs)
+            ]
+            assert told[0] == told[1]
     assert after["tags"] == fresh["tags"]
 
 
