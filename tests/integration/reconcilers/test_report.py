@@ -119,7 +119,7 @@ async def test_of_a_disk_that_is_refused(stage: Stage, player: Player, node: Kub
     # Other settings: another Job, and its report in the place of the first.
     stage.patch("VhdImport", "os", {"spec": {"prerequisites": {"policy": "Warn"}}})
     again = await player.job("prepare", unlike=job["metadata"]["uid"])
-    assert "prerequisites" not in stage.status("VhdImport", "os")
+    await stage.until(lambda: "prerequisites" not in stage.status("VhdImport", "os"))
     pod = player.run(again)
     node.logs[pod] = reports.log(REPORT)
     player.end(again, accepted(), pod=pod)
