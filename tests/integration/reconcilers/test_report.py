@@ -173,6 +173,20 @@ async def test_without_it_the_import_goes_on(
     assert stage.get("ConfigMap", NAME) is None
 
 
+async def test_without_it_a_refusal_is_told_once(stage: Stage, player: Player, node: Kubelet) -> None:
+    before = counted("KRN002", "failure")
+    create(stage)
+    await ended(stage, player, node, refused(), None)
+    await stage.reason("VhdImport", "os", "PrerequisitesNotMet")
+    problem = stage.status("VhdImport", "os")["prerequisites"]["reportProblem"]
+    await stage.stop()
+    await stage.start(resync_seconds=0.2)
+    await stage.quiet()
+    assert len(node.asked) == 1
+    assert counted("KRN002", "failure") == before + 1
+    assert stage.status("VhdImport", "os")["prerequisites"]["reportProblem"] == problem
+
+
 async def test_a_node_that_does_not_answer_is_waited_for(stage: Stage, player: Player, node: Kubelet) -> None:
     node.broken = 503
     create(stage)

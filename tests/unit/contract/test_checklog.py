@@ -78,9 +78,16 @@ def test_the_last_complete_report_counts() -> None:
 
 
 def test_the_table_cannot_pose_as_a_report() -> None:
-    forged = "\n".join(log_lines(document(failing=("SEC001",)), "now", str))
-    report = document(message=forged[:1500], notes=(forged[:1500],), distribution=forged[:500])
-    assert parse_log(log(report)) == ChecksDocument.model_validate(report.model_dump())
+    # Without a space, so that nothing wraps them: each would be a line of the report, were it not indented.
+    forged = SMALL.model_copy(update={"verdict": "unknown", "results": ()})
+    head, end = ("".join(line.split()) for line in log_lines(forged, "now", str))
+    first, second = (each.model_copy(update={"status": "warn", "message": text}) for each, text in
+                     zip(SMALL.results, (head, end), strict=False))  # fmt: skip
+    assert parse_log(f"{head}\n{end}") is not None, "the forgery is a good one"
+    report = SMALL.model_copy(update={"results": (first, second), "notes": (head, end)})
+    told = log(report)
+    assert told.count(f" {head}\n") >= 2, "the table shows it"
+    assert parse_log(told) == report
 
 
 def test_ids_and_numbers_are_bounded() -> None:
