@@ -103,8 +103,13 @@ def _result(result: CheckOutcome, code: str, style: Style) -> list[str]:
     title = style.block(result.title, _INDENT) or [""]
     lines = [f"    {style.paint(result.id, code)}  {title[0].strip()}", *title[1:]]
     lines += style.block(result.message, _INDENT)
-    lines += style.block(result.remedy, _INDENT, "fix: ")
+    lines += _fix(result.remedy, " " * _INDENT + "fix: ")
     return lines
+
+
+def _fix(remedy: str, first: str) -> list[str]:
+    # Not wrapped: most are commands, and who copies one must not copy a line feed.
+    return [first + " ".join(remedy.split())] if remedy else []
 
 
 def _last_line(document: ChecksDocument, style: Style, hint: str) -> str:
@@ -184,7 +189,7 @@ def explanation(row: Row, style: Style) -> str:
     lines += style.block(applies_text(row), 0, "applies to: ")
     for family, text in row.remedies.items():
         if text:
-            lines += style.block(text, 0, f"fix ({family}): " if family else "fix: ")
+            lines += _fix(text, f"fix ({family}): " if family else "fix: ")
     lines += style.block(row.source, 0, "source: ")
     return "\n".join(lines) + "\n"
 

@@ -146,6 +146,15 @@ def test_findings_are_grouped_by_severity_and_topic(disk: Path, capsys: Capture)
     assert len(seen) == len(set(seen)), "a topic has one heading in each severity"
 
 
+def test_a_remedy_stays_in_one_line_to_be_copied(disk: Path, capsys: Capture) -> None:
+    check_main(["--as-is", str(disk)])
+    found = [line.strip().removeprefix("fix: ") for line in capsys.readouterr().out.splitlines() if "  fix: " in line]
+    assert found
+    whole = {" ".join(text.split()) for row in rows() for text in row.remedies.values()}
+    assert set(found) <= whole
+    assert max(map(len, found)) > 80
+
+
 def test_what_the_definition_claims(disk: Path, data_disk: Path, capsys: Capture) -> None:
     check_main(["-o", "json", "--generation", "V1", "--feature", "SecurityType=TrustedLaunch", str(disk)])
     document = json.loads(capsys.readouterr().out)
