@@ -50,4 +50,18 @@ PREREQUISITE_CHECKS = Counter(
 REGION_REPAIRS = Counter(
     f"{PREFIX}_region_repairs_total", "Regions taken out and added again after a failure.", ["region"]
 )
+VERSIONS_RESTORED = Counter(f"{PREFIX}_versions_restored_total", "Soft-deleted versions that were brought back.")
+RETENTION_DELETIONS = Counter(
+    f"{PREFIX}_retention_deletions_total", "Deletions begun by retention: versions in Azure, or objects.", ["what"]
+)
+QUOTA_USED = Gauge(
+    f"{PREFIX}_quota_used",
+    "What is used of a limit of a subscription in a region (Galleries, ImageDefinitions, ImageVersions).",
+    ["subscription", "region", "resource"],
+)
+QUOTA_LIMIT = Gauge(
+    f"{PREFIX}_quota_limit",
+    "The limit of a subscription in a region (Galleries, ImageDefinitions, ImageVersions).",
+    ["subscription", "region", "resource"],
+)
 LEADER = Gauge(f"{PREFIX}_leader", "1 while this process holds the lease.")

@@ -7,7 +7,7 @@ A field that the spec has set and no longer does is taken out in Azure; one that
 has, stays. Which were set is in ``status.managedFields``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,25 +126,6 @@ def differences(
     if tags_differ(tags, definition.spec.tags, owner) or _kept_tags(definition, existing) != (tags or {}):
         updatable.append("tags")
     return Differences(tuple(updatable), tuple(immutable))
-
-
-def latest(versions: Iterable[Mapping[str, Any]]) -> str | None:
-    """Return what ``latest`` resolves to: the highest version that succeeded and is not excluded.
-
-    Args:
-        versions: Versions as Azure lists them.
-    """
-    candidates = [
-        str(each.get("name"))
-        for each in versions
-        if (each.get("properties") or {}).get("provisioningState") == "Succeeded"
-        and not ((each.get("properties") or {}).get("publishingProfile") or {}).get("excludeFromLatest")
-    ]
-    return max(candidates, key=_numbers, default=None)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _wanted(definition: GalleryImageDefinition) -> dict[str, Any]:

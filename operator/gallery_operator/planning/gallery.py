@@ -5,6 +5,7 @@ from typing import Any
 
 from gallery_operator.api import Gallery
 from gallery_operator.api.gallery import GalleryIdentity
+from gallery_operator.api.lifecycle import SoftDeletePolicy
 from gallery_operator.planning.ownership import desired_tags, tags_differ
 from gallery_operator.planning.sharing import kept_profile, profile_body
 
@@ -23,6 +24,9 @@ def body(
     """
     before = (existing or {}).get("properties") or {}
     properties: dict[str, Any] = {name: before[name] for name in ("softDeletePolicy",) if before.get(name) is not None}
+    if gallery.spec.soft_delete_policy is not None:
+        policy = gallery.spec.soft_delete_policy.to_wire()
+        properties["softDeletePolicy"] = {**(properties.get("softDeletePolicy") or {}), **policy}
     if gallery.spec.description is not None:
         properties["description"] = gallery.spec.description
     elif before.get("description"):
@@ -49,6 +53,10 @@ def difference(gallery: Gallery, owner: Mapping[str, str], existing: Mapping[str
         differs.append("description")
     if gallery.spec.identity is not None and _identity_differs(gallery.spec.identity, existing):
         differs.append("identity")
+    if gallery.spec.soft_delete_policy is not None and _soft_delete_differs(
+        gallery.spec.soft_delete_policy, properties
+    ):
+        differs.append("softDeletePolicy")
     if tags_differ(existing.get("tags"), gallery.spec.tags, owner):
         differs.append("tags")
     return differs
@@ -88,3 +96,10 @@ def _identity_differs(wanted: GalleryIdentity, existing: Mapping[str, Any]) -> b
 def _kinds(kind: object) -> set[str]:
     """Return the kinds in ``SystemAssigned, UserAssigned``, in whatever order and spacing Azure answers them."""
     return {part.strip().lower() for part in str(kind or "None").split(",")} - {"none"}
+
+
+def _soft_delete_differs(wanted: SoftDeletePolicy, properties: Mapping[str, Any]) -> bool:
+    have = properties.get("softDeletePolicy") or {}
+    if not wanted.is_soft_delete_enabled:
+        return bool(have.get("isSoftDeleteEnabled"))  # whatever its periods were
+    return any(have.get(name) != value for name, value in wanted.to_wire().items())

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from gallery_operator.api.lifecycle import RETAIN_TAG, NextEndOfLife, RegionLatest
+from gallery_operator.planning.moments import parsed
 from gallery_operator.planning.ownership import Owner, owner_of
 from gallery_operator.planning.regions import normal
 
@@ -50,17 +51,6 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def moment(text: object) -> datetime | None:
-    """Return a point in time as Azure writes it (seven digits of a second; sometimes no offset, which means UTC)."""
-    if not isinstance(text, str):
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
 def listed(versions: Iterable[Mapping[str, Any]]) -> list[Listed]:
     """Read a list of versions, in REST form."""
     return [_listed(each) for each in versions]
@@ -73,13 +63,13 @@ def _listed(version: Mapping[str, Any]) -> Listed:
     return Listed(
         name=str(version.get("name")),
         state=str(properties.get("provisioningState") or "Unknown"),
-        published=moment(publishing.get("publishedDate")),
+        published=parsed(publishing.get("publishedDate")),
         excluded=bool(publishing.get("excludeFromLatest")),
         regions=tuple(
             (normal(str(each.get("name"))), bool(each.get("excludeFromLatest")))
             for each in publishing.get("targetRegions") or []
         ),
-        end_of_life=moment(publishing.get("endOfLifeDate")),
+        end_of_life=parsed(publishing.get("endOfLifeDate")),
         owner=owner_of(tags),
         pinned=str(tags.get(RETAIN_TAG, "")).lower() == "true",
     )

@@ -4,6 +4,7 @@
 mends. ``Stalled``: only a person can mend it (it is still looked at now and then, and at once when the spec changes).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -112,3 +113,17 @@ class Report:
     status: dict[str, Any] = field(default_factory=dict)
     events: tuple[tuple[str, str, str], ...] = ()
     conditions: tuple[Finding, ...] = ()
+
+    def with_more(
+        self,
+        status: Mapping[str, Any],
+        events: tuple[tuple[str, str, str], ...] = (),
+        conditions: tuple[Finding, ...] = (),
+    ) -> "Report":
+        """Return the same with further fields of status, events and conditions."""
+        return Report(
+            self.outcome,
+            {**self.status, **status},
+            (*self.events, *events),
+            (*self.conditions, *conditions),
+        )

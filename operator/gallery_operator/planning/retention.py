@@ -96,12 +96,14 @@ class Plan:
         fresh: Entries of it that are new or have another action than before.
         go: What to delete now, with the object to delete instead of the version in Azure, or None.
         next_look: When something changes by time alone, or None.
+        overdue: A notice is over already, but the entry must be stored before it counts.
     """
 
     status: RetentionStatus
     fresh: tuple[DueVersion, ...] = ()
     go: tuple[tuple[DueVersion, Declared | None], ...] = ()
     next_look: datetime | None = None
+    overdue: bool = False
 
 
 def unneeded(versions: Sequence[Listed], rule: Retention, now: datetime) -> list[Verdict]:
@@ -115,12 +117,9 @@ def unneeded(versions: Sequence[Listed], rule: Retention, now: datetime) -> list
     Returns:
         One verdict a version, in the given order.
     """
-    newest = sorted(
-        (each for each in versions if each.succeeded),
-        key=lambda each: (each.published is None, each.published.timestamp() if each.published else 0.0, each.numbers),
-        reverse=True,
-    )
-    kept_newest = {each.name for each in newest[: rule.keep_versions or 1]}
+    dated = [(each.published, each.numbers, each.name) for each in versions if each.succeeded and each.published]
+    newest = sorted(dated, reverse=True)
+    kept_newest = {name for _, _, name in newest[: rule.keep_versions or 1]}
     resolved = all_latest(versions)
     youth = duration(rule.keep_younger_than) if rule.keep_younger_than is not None else None
     result = []
@@ -131,7 +130,7 @@ def unneeded(versions: Sequence[Listed], rule: Retention, now: datetime) -> list
                 (Keep.BUSY, each.state not in ("Succeeded", "Failed")),
                 (Keep.LATEST, each.name in resolved),
                 (Keep.NEWEST, each.name in kept_newest),
-                (Keep.YOUNG, youth is not None and (each.published is None or now - each.published < youth)),
+                (Keep.YOUNG, each.published is None or (youth is not None and now - each.published < youth)),
                 (Keep.PINNED, each.pinned),
                 (Keep.END_OF_LIFE, each.end_of_life is not None and each.end_of_life > now),
             )
@@ -224,7 +223,8 @@ def plan(verdicts: Iterable[Verdict], rule: Retention, before: RetentionStatus |
         RetentionStatus(due=tuple(entries), due_count=len(due), next_deletion=min(times, default=None)),
         fresh,
         tuple((each, by_name[each.version] if each.action == "DeleteObject" else None) for each in ripe),
-        min(waits, default=None),
+        min((each for each in waits if each > now), default=None),
+        overdue=any(each <= now for each in times),
     )
 
 

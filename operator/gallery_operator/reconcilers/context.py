@@ -10,6 +10,7 @@ from gallery_operator.kube import KubeGateway
 from gallery_operator.planning.jobs import WorkerSettings
 from gallery_operator.runtime.hints import Hints
 from gallery_operator.runtime.progress import ProgressReader
+from gallery_operator.runtime.quota import QuotaMemory
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Context:
         hints: What the watches have told; only a hint, never a fact.
         progress: Reads what running workers say.
         now: Clock.
+        quota: When the use of which limits was read last.
     """
 
     kube: KubeGateway
@@ -56,3 +58,4 @@ class Context:
     hints: Hints
     progress: ProgressReader
     now: Callable[[], datetime] = field(default=_utc_now)
+    quota: QuotaMemory = field(default_factory=QuotaMemory)

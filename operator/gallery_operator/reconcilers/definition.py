@@ -5,8 +5,10 @@ from typing import Any
 
 from gallery_operator import metrics
 from gallery_operator.api import GalleryImageDefinition
+from gallery_operator.api.lifecycle import SoftDeletedStatus
+from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.resource_ids import ResourceId
-from gallery_operator.planning import access
+from gallery_operator.planning import access, softdelete
 from gallery_operator.planning import definition as plan
 from gallery_operator.planning.compare import differences
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
@@ -26,7 +28,11 @@ from gallery_operator.reconcilers.common import (
 )
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.lifecycle import below
 from gallery_operator.reconcilers.scope import GalleryScope, gallery_of_definition
+from gallery_operator.reconcilers.softdelete import soft_deleted
+
+_SOFT_DELETED_SECONDS = 60.0
 
 
 async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
@@ -75,10 +81,12 @@ async def reconcile(ctx: Context, definition: GalleryImageDefinition) -> Report:
         metrics.DRIFT_CORRECTIONS.labels(kind="GalleryImageDefinition").inc()
         updated = await gallery.arm.put(resource_id, plan.body(definition, gallery.location, owner, existing))
         return _written(ctx, definition, resource_id, updated, f"Updating {', '.join(corrections)}.")
-    fields = {**_fields(resource_id, existing), **await _versions(gallery, resource_id)}
-    fields["managedFields"] = plan.managed_fields(definition)
     assigned = await roles.settle(ctx, definition, resource_id, gallery.credential)
-    return access.report((assigned,), fields, Done("The image definition is as desired."), definition.status.conditions)
+    found = await below(ctx, definition, gallery, resource_id)
+    fields = {**_fields(resource_id, existing), "managedFields": plan.managed_fields(definition)}
+    done = Done("The image definition is as desired.", recheck=found.recheck)
+    report = access.report((assigned,), fields, done, definition.status.conditions)
+    return report.with_more(found.fields, found.events, found.conditions)
 
 
 async def observe(ctx: Context, definition: GalleryImageDefinition) -> Report:
@@ -95,8 +103,10 @@ async def observe(ctx: Context, definition: GalleryImageDefinition) -> Report:
     if existing is None:
         raise observation.absent(what)
     wanted = plan.body(definition, gallery.location, {}, existing)
-    fields = {**_fields(resource_id, existing), **await _versions(gallery, resource_id)}
-    return observation.report(what, existing, differences(wanted, existing), fields)
+    found = await below(ctx, definition, gallery, resource_id, observe=True)
+    fields = {**_fields(resource_id, existing), **found.fields}
+    report = observation.report(what, existing, differences(wanted, existing), fields)
+    return report.with_more({}, found.events, found.conditions)
 
 
 async def finalize(ctx: Context, definition: GalleryImageDefinition) -> Report:
@@ -116,12 +126,32 @@ async def finalize(ctx: Context, definition: GalleryImageDefinition) -> Report:
         return Report(Done("The image definition is gone.", "Deleted"))
     events: tuple[tuple[str, str, str], ...] = ()
     if properties(existing).get("provisioningState") != "Deleting":
-        # With versions in it Azure refuses to delete the definition: then nobody loses access to it.
-        if not await gallery.arm.list(f"{resource_id}/versions"):
+        # With versions in it, soft-deleted ones too, Azure refuses to delete the definition: then nobody loses access.
+        left = softdelete.status(await soft_deleted(gallery, definition, resource_id))
+        if left is None and not await gallery.arm.list(f"{resource_id}/versions"):
             events = await roles.withdraw(ctx, definition, resource_id, gallery.credential)
-        await gallery.arm.delete(resource_id)
+        await _delete(gallery, resource_id, left)
     waiting = Waiting("Deleting", "Deleting the image definition.", polling(ctx, definition))
     return Report(waiting, {"provisioningState": "Deleting"}, events)
+
+
+async def _delete(gallery: GalleryScope, resource_id: str, left: SoftDeletedStatus | None) -> None:
+    try:
+        await gallery.arm.delete(resource_id)
+    except AzureError as error:
+        if error.kind is not ErrorKind.DEPENDENTS or left is None:
+            raise
+        named = ", ".join(each.version for each in left.versions[:5])
+        raise Halt(
+            Waiting(
+                "HasSoftDeletedVersions",
+                f"{error.message.rstrip(' .')}. {left.count} soft-deleted versions are still there: {named}. Azure "
+                "removes them when their time is over. Sooner: set softDeletePolicy.isSoftDeleteEnabled of the Gallery "
+                "to false, or delete them for good in the portal; or set deletionPolicy to Retain.",
+                _SOFT_DELETED_SECONDS,
+            ),
+            softDeleted=left.to_wire(),
+        ) from error
 
 
 def _underway(
@@ -135,11 +165,6 @@ def _written(
 ) -> Report:
     report = _underway(ctx, definition, resource_id, body, message)
     return replace(report, status={**report.status, "managedFields": plan.managed_fields(definition)})
-
-
-async def _versions(gallery: GalleryScope, resource_id: str) -> dict[str, Any]:
-    versions = await gallery.arm.list(f"{resource_id}/versions")
-    return {"versions": len(versions), "latestVersion": plan.latest(versions)}
 
 
 def _fields(resource_id: str, existing: dict[str, Any]) -> dict[str, Any]:

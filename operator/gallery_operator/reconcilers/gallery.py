@@ -23,6 +23,7 @@ from gallery_operator.reconcilers.common import (
 )
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
+from gallery_operator.reconcilers.quota import quota
 from gallery_operator.reconcilers.scope import GalleryScope, gallery_of_object
 
 
@@ -69,7 +70,9 @@ async def reconcile(ctx: Context, gallery: Gallery) -> Report:
         assignments=roles.count(assigned),
     )
     done = Done("The gallery is as desired.")
-    return access.report((assigned, shared), _fields(scope, existing), done, gallery.status.conditions)
+    report = access.report((assigned, shared), _fields(scope, existing), done, gallery.status.conditions)
+    used = await quota(ctx, gallery, scope)
+    return report if used is None else report.with_more({"quota": used.status}, used.events, (used.finding,))
 
 
 async def observe(ctx: Context, gallery: Gallery) -> Report:
@@ -125,6 +128,7 @@ def _fields(scope: GalleryScope, existing: dict[str, Any]) -> dict[str, Any]:
         "resourceId": scope.resource_id,
         "provisioningState": found.get("provisioningState"),
         "location": existing.get("location"),
+        "softDeletePolicy": found.get("softDeletePolicy"),
         "uniqueName": (found.get("identifier") or {}).get("uniqueName"),
         "identity": plan.identity_status(existing),
     }

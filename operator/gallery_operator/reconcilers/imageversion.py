@@ -38,8 +38,10 @@ from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt, from_azure
 from gallery_operator.reconcilers.publishing import check_encryption, refuse_impossible, uefi_settings
 from gallery_operator.reconcilers.scope import DefinitionScope, credential, definition_of
+from gallery_operator.reconcilers.softdelete import delete_version, restore
 from gallery_operator.reconcilers.sources import resolve
 from gallery_operator.reconcilers.version_imports import make_imports
+from gallery_operator.reconcilers.version_lifecycle import with_lifecycle
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +109,9 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
     publishing = (properties(existing).get("publishingProfile") or {}) if existing else {}
     refuse_end_of_life(ctx, version.spec.end_of_life_date, publishing.get("endOfLifeDate"))
     if existing is None:
+        restored = await restore(ctx, version, scope, resource_id)
+        if restored is not None:
+            return _restored(ctx, version, scope, resource_id, restored)
         return await _create(ctx, version, scope, resource_id, owner)
     adoption = version.spec.adoption_policy
     refuse_foreign(
@@ -135,7 +140,7 @@ async def reconcile(ctx: Context, version: ImageVersion) -> Report:
         differs.append("provisioningState")
     if differs:
         return await _update(ctx, seen, differs)
-    return _settled(ctx, seen)
+    return with_lifecycle(version, scope.definition, _settled(ctx, seen), ctx.now())
 
 
 async def observe(ctx: Context, version: ImageVersion) -> Report:
@@ -182,8 +187,10 @@ async def finalize(ctx: Context, version: ImageVersion) -> Report:
     existing = await arm.get(resource_id)
     if existing is None or not is_ours(ctx, version, existing.get("tags")):
         return Report(Done("The image version is gone.", "Deleted"))
-    if properties(existing).get("provisioningState") != "Deleting":
-        await arm.delete(resource_id)
+    state = properties(existing).get("provisioningState")
+    if state != "Deleting":
+        soft, bypass = scope is not None and scope.gallery.soft_delete, version.spec.bypass_soft_delete
+        await delete_version(arm, resource_id, failed=state == "Failed", soft=soft, bypass=bypass)
     message = "Deleting the image version."
     return Report(Waiting("Deleting", message, polling(ctx, version)), {"provisioningState": "Deleting"})
 
@@ -336,6 +343,15 @@ async def _repair(ctx: Context, seen: _Observed, mend: replication.Repair) -> Re
     outcome = Waiting("Repairing", message, polling(ctx, version), seen.ready)
     told_regions = [each.to_wire() for each in counted]
     return seen.report(outcome, ("Warning", "ReplicationFailed", message), regions=told_regions)
+
+
+def _restored(
+    ctx: Context, version: ImageVersion, scope: DefinitionScope, resource_id: str, answer: dict[str, Any]
+) -> Report:
+    number = version.spec.version
+    message = f"Version {number} was soft-deleted in Azure; restoring it as it was, without reading the source."
+    seen = _Observed(version, scope, resource_id, answer, replication.region_statuses(version, answer), {})
+    return seen.report(Waiting("Restoring", message, polling(ctx, version)), ("Normal", "Restoring", message))
 
 
 def _settled(ctx: Context, seen: _Observed) -> Report:

@@ -27,6 +27,7 @@ class GalleryScope:
         credential: Credential for it.
         subscription_id: Its subscription.
         arm: Gateway to ARM with both.
+        soft_delete: Deleted versions can be restored for a while.
     """
 
     resource_id: str
@@ -34,6 +35,7 @@ class GalleryScope:
     credential: CredentialSpec
     subscription_id: str
     arm: Arm
+    soft_delete: bool = False
 
     @property
     def resource_group(self) -> str:
@@ -111,9 +113,10 @@ async def gallery_of_object(ctx: Context, gallery: Gallery) -> GalleryScope:
     if gallery.status.resource_id is not None:
         subscription_id = ResourceId.parse(gallery.status.resource_id).subscription_id
     resource_id = resource_ids.gallery(subscription_id, gallery.spec.resource_group, gallery.gallery_name)
-    return GalleryScope(
-        str(resource_id), gallery.spec.location, who, subscription_id, ctx.azure.arm(who, subscription_id)
-    )
+    policy = gallery.status.soft_delete_policy
+    soft = policy is not None and policy.is_soft_delete_enabled
+    arm = ctx.azure.arm(who, subscription_id)
+    return GalleryScope(str(resource_id), gallery.spec.location, who, subscription_id, arm, soft)
 
 
 async def gallery_of_definition(
@@ -147,7 +150,9 @@ async def gallery_of_definition(
                 )
             )
         location = str((existing or {}).get("location") or "")
-        return GalleryScope(str(resource_id), location, who, resource_id.subscription_id, arm)
+        policy = ((existing or {}).get("properties") or {}).get("softDeletePolicy") or {}
+        soft = bool(policy.get("isSoftDeleteEnabled"))
+        return GalleryScope(str(resource_id), location, who, resource_id.subscription_id, arm, soft)
     ref = definition.spec.gallery_ref
     if ref is None:
         raise Halt(Stalled("InvalidSpec", "Set exactly one of galleryRef and gallery."))

@@ -23,6 +23,7 @@ ALL_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "del
 RIGHTS: dict[tuple[str, str], set[str]] = {
     **{(GROUP, kind): {"get", "list", "watch", "patch"} for kind in KINDS},
     (GROUP, "vhdimports"): {"get", "list", "watch", "patch", "create", "delete"},
+    (GROUP, "imageversions"): {"get", "list", "watch", "patch", "delete"},
     **{(GROUP, f"{kind}/status"): {"patch"} for kind in KINDS},
     (GROUP, "vhdimports/finalizers"): {"update"},
     (GROUP, "imageversions/finalizers"): {"update"},

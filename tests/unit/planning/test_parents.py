@@ -101,18 +101,6 @@ def test_missing_architecture_is_x64() -> None:
     assert plan.differences(definition(), {"o": "1"}, azure).immutable == ()
 
 
-def test_latest_is_the_highest_that_counts() -> None:
-    def version(name: str, state: str = "Succeeded", *, excluded: bool = False) -> Json:
-        return {
-            "name": name,
-            "properties": {"provisioningState": state, "publishingProfile": {"excludeFromLatest": excluded}},
-        }
-
-    rows = [version("1.9.0"), version("1.10.0"), version("2.0.0", "Creating"), version("3.0.0", excluded=True)]
-    assert plan.latest(rows) == "1.10.0"
-    assert plan.latest([]) is None
-
-
 def test_gallery_keeps_what_the_spec_does_not_speak_of() -> None:
     azure = {
         "location": "West Europe",
@@ -236,3 +224,22 @@ def test_prerequisites_summary() -> None:
 @pytest.mark.parametrize(("elapsed", "delay"), [(0, 15), (100, 15), (600, 60), (100_000, 300)])
 def test_long_operations_are_asked_rarely(elapsed: float, delay: float) -> None:
     assert poll_delay(elapsed, 15.0) == delay
+
+
+def test_soft_delete_is_compared_in_what_the_spec_says() -> None:
+    def differs(wanted: Json, have: Json | None) -> bool:
+        existing = {"tags": {}, "properties": {"softDeletePolicy": have}}
+        return "softDeletePolicy" in gallery_plan.difference(gallery(softDeletePolicy=wanted), {}, existing)
+
+    on = {"isSoftDeleteEnabled": True, "retentionPeriodInDays": 7}
+    assert not differs({"isSoftDeleteEnabled": True}, on)
+    assert not differs({"isSoftDeleteEnabled": False}, None)
+    assert not differs({"isSoftDeleteEnabled": False, "retentionPeriodInDays": 3}, {"isSoftDeleteEnabled": False})
+    assert differs({"isSoftDeleteEnabled": True}, None)
+    assert differs({"isSoftDeleteEnabled": False}, on)
+    assert differs({**on, "gracePeriodInDays": 1}, on)
+    # What the spec does not say is sent back as it is.
+    body = gallery_plan.body(
+        gallery(softDeletePolicy={"isSoftDeleteEnabled": False}), {}, {"properties": {"softDeletePolicy": on}}
+    )
+    assert body["properties"]["softDeletePolicy"] == {"isSoftDeleteEnabled": False, "retentionPeriodInDays": 7}
