@@ -68,15 +68,7 @@ def _request(name: str) -> dict[str, Any]:
     return next(each for each in arguments if isinstance(each, dict))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason="softDeletePolicy is not sent yet", strict=False))
-        if name == "Gallery_Create_SoftDeletionEnabled"
-        else name
-        for name in CREATED
-    ],
-)
+@pytest.mark.parametrize("name", CREATED)
 def test_created(name: str) -> None:
     gallery = Gallery.model_validate(
         {
