@@ -189,6 +189,14 @@ def test_a_leaf_that_is_there_many_times() -> None:
         files_of(btrfs, node, 7)
 
 
+def test_a_node_that_begins_before_its_place() -> None:
+    btrfs = Btrfs()
+    items = btrfs.files()
+    leaves = [(items[0][0], btrfs.leaf(items[:2])), (items[2][0], btrfs.leaf(items[1:]))]
+    with pytest.raises(UnreadableError, match="does not begin where the one above says"):
+        files_of(btrfs, btrfs.inner(1, leaves), 1)
+
+
 def test_a_node_that_overlaps_the_next() -> None:
     btrfs = Btrfs()
     items = btrfs.files()

@@ -70,6 +70,12 @@ def test_the_last_record_decides(
     assert log.is_dirty() is not (unmounted or not lengths)
 
 
+def test_an_unmount_with_more_in_its_record_is_dirty() -> None:
+    log = Log(600)
+    log.record(1, UNMOUNTED, operations=2)
+    assert log.is_dirty() is True
+
+
 def test_something_after_the_unmount_is_dirty() -> None:
     log = Log(600)
     log.record(1, UNMOUNTED)
