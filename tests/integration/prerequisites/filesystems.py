@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -27,20 +28,21 @@ def need(*tools: str) -> None:
             pytest.skip(f"{tool} is not installed")
 
 
-def make_file_system(kind: str, source: Path, target: Path, size: int) -> None:
-    """A file system in a file of its own, filled from a folder."""
+def make_file_system(kind: str, source: Path, target: Path, size: int, identifier: str = "") -> None:
+    """A file system in a file of its own, filled from a folder; ``identifier`` is its UUID, FAT's eight digits."""
     need(TOOLS[kind])
     with target.open("wb") as file:
         file.truncate(size)
     if kind in ("ext4", "ext2"):
-        run(TOOLS[kind], "-q", "-F", "-d", source, target)
+        run(TOOLS[kind], "-q", "-F", *(("-U", identifier) if identifier else ()), "-d", source, target)
     elif kind == "btrfs":
-        run("mkfs.btrfs", "-q", "--rootdir", source, target)
+        run("mkfs.btrfs", "-q", *(("-U", identifier) if identifier else ()), "--rootdir", source, target)
     elif kind == "xfs":
-        run("mkfs.xfs", "-q", "-p", write_proto(source, target.with_suffix(".proto")), target)
+        uuid = ("-m", f"uuid={identifier}") if identifier else ()
+        run("mkfs.xfs", "-q", *uuid, "-p", write_proto(source, target.with_suffix(".proto")), target)
     else:
         need("mcopy")
-        run("mkfs.vfat", "-F", "32", target)
+        run("mkfs.vfat", "-F", "32", *(("-i", identifier) if identifier else ()), target)
         run("mcopy", "-s", "-i", target, *sorted(source.iterdir()), "::/")
 
 
@@ -76,8 +78,9 @@ def disk_with(image: Path, target: Path, kind: str = "L") -> None:
 def copy_sparse(source: Path, target: Path, offset: int) -> None:
     with source.open("rb") as read, target.open("r+b") as write:
         at = offset
+        zeros = bytes(MIB)
         while data := read.read(MIB):
-            if any(data):
+            if data != zeros[: len(data)]:
                 write.seek(at)
                 write.write(data)
             at += len(data)
@@ -88,13 +91,26 @@ def _crc(data: bytes) -> int:
     return zlib.crc32(data, 0xF597A6CF ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
 
 
-def lvm_with(image: Path, target: Path, *, volumes: int = 1, kind: str = "striped", stripes: int = 1) -> None:
-    """A physical volume with group ``vg`` and the linear volume ``root``, metadata written by hand.
+def lvm_with(
+    image: Path,
+    target: Path,
+    *,
+    volumes: int = 1,
+    kind: str = "striped",
+    stripes: int = 1,
+    more: Mapping[str, Path] | None = None,
+    names: tuple[str, str] = ("vg", "root"),
+) -> None:
+    """A physical volume with a group and its linear volumes, metadata written by hand.
 
+    ``image`` is volume ``root`` of group ``vg`` (or as ``names`` says); ``more`` are further ones.
     Format: LVM2 label, physical volume header and metadata area as in lib/format_text/layout.h of LVM2.
     """
     extent = 4 * MIB
-    count = -(-image.stat().st_size // extent)
+    images = {names[1]: image, **(more or {})}
+    counts = {name: -(-each.stat().st_size // extent) for name, each in images.items()}
+    starts = dict(zip(counts, itertools.accumulate(counts.values(), initial=0), strict=False))
+    count = sum(counts.values())
     size = MIB + count * extent + MIB
     with target.open("wb") as file:
         file.truncate(size)
@@ -104,6 +120,24 @@ def lvm_with(image: Path, target: Path, *, volumes: int = 1, kind: str = "stripe
         cuts = (0, 6, 10, 14, 18, 22, 26, 32)
         return "-".join(text[a:b] for a, b in itertools.pairwise(cuts))
 
+    def logical(number: int, name: str) -> str:
+        return f"""{name} {{
+id = "{dashed(f"{number:02}" + pv[2:])}"
+status = ["READ", "WRITE", "VISIBLE"]
+flags = []
+segment_count = 1
+segment1 {{
+start_extent = 0
+extent_count = {counts[name]}
+type = "{kind}"
+stripe_count = {stripes}
+stripes = [
+"pv0", {starts[name]}
+]
+}}
+}}
+"""
+
     second = (
         f'pv1 {{ id = "{dashed(pv[::-1])}" device = "/dev/y" status = ["ALLOCATABLE"] flags = [] '
         f"dev_size = {size // 512} pe_start = 2048 pe_count = {count} }}\n"
@@ -111,7 +145,7 @@ def lvm_with(image: Path, target: Path, *, volumes: int = 1, kind: str = "stripe
         else ""
     )
     text = (
-        f"""vg {{
+        f"""{names[0]} {{
 id = "{dashed(pv[1:] + "w")}"
 seqno = 1
 format = "lvm2"
@@ -133,22 +167,7 @@ pe_count = {count}
 }}
 {second}}}
 logical_volumes {{
-root {{
-id = "{dashed(pv[2:] + "xy")}"
-status = ["READ", "WRITE", "VISIBLE"]
-flags = []
-segment_count = 1
-segment1 {{
-start_extent = 0
-extent_count = {count}
-type = "{kind}"
-stripe_count = {stripes}
-stripes = [
-"pv0", 0
-]
-}}
-}}
-}}
+{"".join(logical(number, name) for number, name in enumerate(images))}}}
 }}
 contents = "Text Format Volume Group"
 version = 1
@@ -171,7 +190,8 @@ creation_time = 1
         file.write(struct.pack("<8sQI", b"LABELONE", 1, _crc(label)) + label)
         file.seek(mda_start)
         file.write(struct.pack("<I", _crc(body)) + body + text)
-    copy_sparse(image, target, MIB)
+    for name, each in images.items():
+        copy_sparse(each, target, MIB + starts[name] * extent)
 
 
 def empty(path: Path, size: int) -> Path:
