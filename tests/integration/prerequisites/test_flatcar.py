@@ -1,16 +1,21 @@
 """Trees laid out as Flatcar documents them: an empty root, and /usr on the one of two partitions that is active."""
 
+import struct
 from pathlib import Path
 
 import pytest
 from tests.integration.prerequisites.filesystems import MIB, copy_sparse, empty, make_file_system, run
 from tests.integration.prerequisites.test_filesystems import guest_on
+from tests.integration.prerequisites.test_images import check
+from tests.unit.prerequisites.machine import BOOT_DRIVERS, OTHER_DRIVERS, pe
 
+from gallery_operator.prerequisites.model import Status
 from gallery_operator.prerequisites.readers.base import UnreadableError
 
+SIZE = 1024 * MIB
 USR = "5DFBF5F4-2848-4BAC-AA5E-0D9A20B745A6"
 TABLE = (
-    "label: gpt\n"
+    "label: gpt\nlabel-id: 00000000-0000-0000-0000-000000000001\n"
     "start=1MiB, size=64MiB, type=U, name=EFI-SYSTEM\n"
     "start=66MiB, size=2MiB, type=21686148-6449-6E6F-744E-656564454649, name=BIOS-BOOT\n"
     f'start=70MiB, size=128MiB, type={USR}, name=USR-A, attrs="{{a}}"\n'
@@ -24,28 +29,80 @@ FRESH = "GUID:48,56"
 NONE = ""
 
 
-def flatcar(tmp_path: Path, kind: str = "btrfs", a: str = FRESH, b: str = NONE, *, broken: str = "") -> Path:
-    """A disk as flatcar/scripts' disk_layout.json says; both /usr say which they are; USR-B only where it is used."""
-    disk = empty(tmp_path / "disk", 770 * MIB)
+VERSION = "6.6.95-flatcar"
+
+
+def kernel(version: str) -> bytes:
+    """A kernel that says its release, as x86 ones do; nothing else of it is read."""
+    raw = bytearray(4096)
+    raw[0x202:0x206] = b"HdrS"
+    struct.pack_into("<H", raw, 0x20E, 0x400)
+    text = f"{version} (build@pony) #1 SMP".encode()
+    raw[0x600 : 0x600 + len(text)] = text
+    return bytes(raw)
+
+
+def usr_files(name: str) -> dict[str, str | bytes]:
+    """What the checks read of /usr; each partition says which it is by its version."""
+    drivers = "".join(f"kernel/drivers/{each}.ko:\n" for each in (*BOOT_DRIVERS, *OTHER_DRIVERS, "nvme"))
+    return {
+        "lib/os-release": f'ID=flatcar\nVERSION_ID="{name}"\n',
+        "bin/env": b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, 62),
+        "share/x": "",
+        f"boot/config-{VERSION}": "CONFIG_WATCHDOG=y\nCONFIG_CIFS=m\n",
+        f"lib/modules/{VERSION}/modules.dep": drivers,
+        f"lib/modules/{VERSION}/modules.builtin": "kernel/fs/ext4/ext4.ko\nkernel/fs/btrfs/btrfs.ko\n",
+    }
+
+
+def flatcar(
+    tmp_path: Path, kind: str = "btrfs", a: str = FRESH, b: str = NONE, *, broken: str = "", release: str = VERSION
+) -> Path:
+    """A disk as flatcar/scripts' disk_layout.json says; USR-B has a file system only where it is used."""
+    disk = empty(tmp_path / "disk", SIZE)
     run("sfdisk", "--quiet", disk, input=TABLE.format(a=a, b=b))
-    usr = {"lib/os-release": 'ID=flatcar\nVERSION_ID="{}"\n', "bin/true": "", "share/x": ""}
-    parts: list[tuple[str, dict[str, str], str, int, int]] = [
-        ("esp", {"flatcar/first_boot": "", "EFI/boot/x": ""}, "vfat", 64, 1),
-        ("oem", {"oem-release": "ID=azure\n"}, kind, 128, 440),
-        ("root", {}, "ext4", 128, 640),
-    ]
+    esp: dict[str, str | bytes] = {
+        "flatcar/first_boot": "",
+        "flatcar/vmlinuz-a": kernel(release),
+        # build_library/grub_install.sh: shim, and a GRUB with its configuration inside
+        "EFI/boot/bootx64.efi": pe(),
+        "EFI/boot/grubx64.efi": pe(payload=b"\ngrub,3,\n"),
+        "flatcar/grub/grub.cfg.tar": "",
+    }
+    oem: dict[str, str | bytes] = {
+        "oem-release": "ID=azure\n",
+        "grub.cfg": 'set oem_id="azure"\nset linux_console="console=ttyS0,115200n8 earlyprintk=ttyS0,115200"\n',
+        "sysext/oem-azure-4459.raw": "",
+    }
+    parts = [("esp", esp, "vfat", 64, 1), ("oem", oem, kind, 128, 440), ("root", {}, "ext4", 128, 640)]
     for name, start, used in (("USR-A", 70, True), ("USR-B", 200, b)):
         if used and name != broken:
-            parts.append((name, {each: text.format(name) for each, text in usr.items()}, kind, 128, start))
+            parts.append((name, usr_files(name), kind, 128, start))
     for name, files, file_system, mebibytes, start in parts:
         folder = tmp_path / name
         folder.mkdir()
-        for path, text in files.items():
+        for path, content in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text)
+            (folder / path).write_bytes(content.encode() if isinstance(content, str) else content)
         make_file_system(file_system, folder, tmp_path / f"{name}.img", mebibytes * MIB)
         copy_sparse(tmp_path / f"{name}.img", disk, start * MIB)
     return disk
+
+
+@pytest.mark.parametrize("kind", ["btrfs", "ext4"])
+def test_the_checks_accept_the_tree(kind: str, tmp_path: Path) -> None:
+    disk = flatcar(tmp_path, kind)
+    report = check(disk)
+    assert {each.id: each.message for each in report.results if each.status in (Status.FAIL, Status.UNKNOWN)} == {}
+    assert {each.id for each in report.results if each.id.startswith("FLC") and each.status is not Status.PASS} == set()
+    with guest_on(disk) as guest:
+        assert (guest.boot.kernel, guest.boot.version) == ("/boot/flatcar/vmlinuz-a", VERSION)
+
+
+def test_a_kernel_for_another_usr_is_a_finding(tmp_path: Path) -> None:
+    report = check(flatcar(tmp_path, "ext4", release="5.15.0-flatcar"))
+    message = next(each.message for each in report.results if each.id == "KRN001" and each.status is Status.FAIL)
+    assert message == f"/boot/flatcar/vmlinuz-a are kernels 5.15.0-flatcar, /usr is made for {VERSION}"
 
 
 @pytest.mark.parametrize("kind", ["btrfs", "ext4"])

@@ -129,6 +129,8 @@ BASE: list[Case] = [
     Case("PRT006", "shim and GRUB", vhd(), PASS),
     Case("PRT006", "shim alone", lambda m: (m.esp / "EFI/BOOT/grubx64.efi").unlink(), FAIL, WARN, "grubx64.efi"),
     Case("PRT006", "other disk", lambda m: m.write_esp("/EFI/debian/grub.cfg", f"search.fs_uuid {ESP_TYPE} root\n"), FAIL, WARN, "not on this disk"),
+    Case("PRT006", "Flatcar's GRUB", lambda m: (m.write_esp("/flatcar/grub/grub.cfg.tar", ""), (m.esp / "EFI/debian/grub.cfg").unlink()), PASS, says="inside grubx64.efi"),
+    Case("PRT006", "shim without a configuration", lambda m: (m.esp / "EFI/debian/grub.cfg").unlink(), FAIL, WARN, "no grub.cfg"),
     Case("PRT006", "systemd-boot", lambda m: m.write_esp(UEFI, pe(payload=b"systemd-boot")), NOT_APPLICABLE),
     Case("PRT006", "GRUB with built-in configuration", lambda m: (m.write_esp(UEFI, pe(payload=b"GRUB")), (m.esp / "EFI/debian/grub.cfg").unlink()), PASS),
     Case("PRT007", "MBR with GRUB", Machine.bios, PASS, profile=V1),

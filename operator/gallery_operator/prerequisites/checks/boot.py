@@ -31,6 +31,9 @@ _REINSTALL = {
     "ubuntu": "mkdir -p /boot/efi/EFI/BOOT; cp /boot/efi/EFI/ubuntu/shimx64.efi /boot/efi/EFI/BOOT/BOOTX64.EFI; "
     "cp /boot/efi/EFI/ubuntu/grubx64.efi /boot/efi/EFI/ubuntu/grub.cfg /boot/efi/EFI/BOOT/",
 }
+# Flatcar's GRUB behind shim has its configuration in a memory disk; build_library/grub_install.sh of flatcar/scripts
+# leaves what it made that of beside it.
+_FLATCAR_MEMDISK = "/flatcar/grub/grub.cfg.tar"
 _MAX_LOADER = 8 * 1024 * 1024
 _MAX_STUB = 1024 * 1024
 _SEARCH = re.compile(r"^\s*search(?P<kind>\.fs_uuid|\.fs_label|\.file)?\s+(?P<words>.+)$", re.MULTILINE)
@@ -138,6 +141,8 @@ def loader_chain(guest: Guest) -> Outcome:
         for name in ("grub.cfg", "bootx64.cfg", "bootaa64.cfg")
         if esp.tree.is_file(each := f"/EFI/{folder}/{name}")
     ]
+    if not stubs and esp.tree.is_file(_FLATCAR_MEMDISK):
+        return passed(f"its configuration is inside {_grub_name(architecture)} ({_FLATCAR_MEMDISK})")
     if not stubs:
         # A GRUB made by grub-mkimage or grub-mkstandalone carries its configuration inside.
         return failed("there is no grub.cfg beside it") if is_shim else passed("its configuration is inside")

@@ -83,7 +83,7 @@ def read_boot(tree: Tree) -> Boot:
     configs = list(_grub_configs(tree))
     entry = _grub_entry(configs, environment) or _bls_entry(tree, _bls_default(tree, configs, environment))
     if entry is None:
-        return _unified(tree) or _newest(tree)
+        return _unified(tree) or _flatcar(tree) or _newest(tree)
     try:
         kernel = loader_paths.find(tree, entry.kernel, relative=entry.btrfs_relative)
     except NotFoundError as error:
@@ -220,6 +220,26 @@ def _initrd(tree: Tree, path: str, *, relative: bool) -> str:
         return path
 
 
+def _flatcar(tree: Tree) -> Boot | None:
+    """Flatcar's kernel: on the EFI system partition, one for each of its two /usr, the initramfs inside.
+
+    Its GRUB is not asked: which /usr is active, the partition table says; build_image_util.sh and grub.cfg of
+    flatcar/scripts.
+    """
+    paths = [path for name in ("a", "b") if tree.is_file(path := f"/boot/flatcar/vmlinuz-{name}")]
+    versions = tree.names("/usr/lib/modules")
+    if not paths or not versions:
+        return None
+    # Kernels without a header that says their release (Arm64) are taken to be the one that /usr is made for.
+    said = {path: _said_version(tree, path) for path in paths}
+    for path in paths:
+        if said[path] is None or said[path] in versions:
+            version = said[path] or max(versions, key=version_key)
+            return Boot(path, version, (), None, path)
+    raise NotFoundError(f"{' and '.join(paths)} are kernels {', '.join(map(str, said.values()))}, /usr is made for "
+                        f"{', '.join(versions[:5])}")  # fmt: skip
+
+
 def _newest(tree: Tree) -> Boot:
     found = [
         path
@@ -249,11 +269,18 @@ def _version(tree: Tree, kernel: str) -> str:
     match = re.match(r"(?:/usr)?/lib/modules/([^/]+)/", real)
     if match:
         return match[1]
-    head = tree.pread(real, 0x10000)
-    # Documentation/arch/x86/boot.rst: "HdrS" at 0x202, offset of the version string (less 0x200) at 0x20e.
-    if head[0x202:0x206] == b"HdrS":
-        (offset,) = struct.unpack_from("<H", head, 0x20E)
-        words = head[offset + 0x200 : offset + 0x300].split(b"\0", 1)[0].decode("ascii", "replace").split()
-        if words:
-            return words[0]
-    raise UnreadableError(f"the release of kernel {kernel} cannot be told")
+    version = _said_version(tree, real)
+    if version is None:
+        raise UnreadableError(f"the release of kernel {kernel} cannot be told")
+    return version
+
+
+def _said_version(tree: Tree, path: str) -> str | None:
+    """The release in the boot header of an x86 kernel (Documentation/arch/x86/boot.rst)."""
+    head = tree.pread(path, 0x10000)
+    # "HdrS" at 0x202, offset of the version string (less 0x200) at 0x20e
+    if head[0x202:0x206] != b"HdrS":
+        return None
+    (offset,) = struct.unpack_from("<H", head, 0x20E)
+    words = head[offset + 0x200 : offset + 0x300].split(b"\0", 1)[0].decode("ascii", "replace").split()
+    return words[0] if words else None

@@ -132,7 +132,10 @@ def _modules(tree: Tree, folder: str) -> set[str]:
 
 def read_config(tree: Tree, boot: Boot) -> dict[str, str] | None:
     """``CONFIG_*`` of a kernel; None when its file is not installed."""
-    for path in (f"/boot/config-{boot.version}", *(f"{root}/modules/{boot.version}/config" for root in _ROOTS)):
+    # /usr/boot is Flatcar's.
+    files = [f"{folder}/config-{boot.version}" for folder in ("/boot", "/usr/boot")]
+    files += [f"{root}/modules/{boot.version}/config" for root in _ROOTS]
+    for path in files:
         if tree.is_file(path):
             pairs = (line.partition("=") for line in tree.text(path, _MAX_BYTES).splitlines())
             return {key: value for key, separator, value in pairs if separator and key.startswith("CONFIG_")}
