@@ -53,8 +53,8 @@ async def _journey(stage: Stage) -> None:
         "headersSecretRef": {"name": "auth"},
         "caBundleRef": {"name": "ca"},
     }
-    stage.create("VhdImport", "os", {"source": {"url": url}, "definitionRef": {"name": "debian"}})
-    stage.version(source={"osDisk": {"vhdImportRef": {"name": "os"}}})
+    # The operator makes the import itself: v1-os.
+    stage.version(source={"osDisk": {"importTemplate": {"spec": {"source": {"url": url}}}}})
     report = reports.document()
     with kubelet(stage.api) as node:
         async with Player(stage) as player:
@@ -69,16 +69,23 @@ async def _journey(stage: Stage) -> None:
 
 async def _rest(stage: Stage, player: Player, vhd: bytes) -> None:
     upload = await player.job("upload")
-    assert (stage.get("ConfigMap", "os-prerequisites") or {})["data"]["report.txt"]
+    assert (stage.get("ConfigMap", "v1-os-prerequisites") or {})["data"]["report.txt"]
     player.end(upload, player.upload(upload, vhd))
     await stage.ready("ImageVersion", "v1")
     # What was only needed on the way is gone again.
     await stage.until(lambda: [each["metadata"]["name"] for each in stage.list("Secret")] == ["auth"])
     await stage.until(lambda: stage.list("PersistentVolumeClaim") == [])
-    assert {each["reason"] for each in stage.events("os")} >= {"Preparing", "Uploading", "Ready"}
+    assert {each["reason"] for each in stage.events("v1-os")} >= {"Preparing", "Uploading", "Ready"}
+    # And makes it anew when it is needed again.
+    await stage.reason("VhdImport", "v1-os", "Released")
+    first = (stage.get("VhdImport", "v1-os") or {})["metadata"]["uid"]
+    stage.arm("DELETE", stage.version_id)
+    await stage.until(
+        lambda: ((stage.get("VhdImport", "v1-os") or {}).get("metadata") or {}).get("uid", first) != first
+    )
     for kind, name in (
         ("ImageVersion", "v1"),
-        ("VhdImport", "os"),
+        ("VhdImport", "v1-os"),
         ("GalleryImageDefinition", "debian"),
         ("Gallery", "platform"),
     ):
