@@ -333,6 +333,24 @@ TEXTS: tuple[TextRule, ...] = (
     _text(
         r"EndOfLifeDate must be set to a future date", K.INVALID, "Set endOfLifeDate to a future date, or remove it."
     ),
+    # https://github.com/hashicorp/packer-plugin-azure/issues/304
+    _text(
+        r"security type .* is not supported for the source",
+        K.INVALID,
+        "Make the version of a VHD in a page blob (a VhdImport with destination.pageBlob), of a managed image or of "
+        "another version, or use a definition with SecurityType Standard.",
+    ),
+    _text(
+        r"cannot point to same blob|Duplicated source ids|Duplicated lun",
+        K.INVALID,
+        "Give each disk a source and a lun of its own.",
+    ),
+    _text(
+        r"must either be a managed image|must be a managed disk or snapshot|cannot contain an ephemeral OS disk|"
+        r"must be created from Managed Disks|cannot contain disk .* UltraSSD|different plan",
+        K.INVALID,
+        "Name another source, or change it as the message says; a version's source is never changed, make a new one.",
+    ),
     _text(
         r"different (?:Hypervisor generation|OS type|architecture)|since the OS State in the parent",
         K.INVALID,

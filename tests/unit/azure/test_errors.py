@@ -101,6 +101,27 @@ def test_nested_code_tells_more_than_the_outer_one() -> None:
     assert error.message == "failed Changing x"
 
 
+@pytest.mark.parametrize(
+    ("message", "step"),
+    [
+        (
+            "The security type 'TrustedLaunchSupported' is not supported for the source id '/subscriptions/x'. Currently "
+            "only Vhd Blob, User Image and Gallery Image Version sources are supported for 'TrustedLaunchSupported' "
+            "images.",
+            "destination.pageBlob",
+        ),
+        ("OSDiskImage and DataDiskImage cannot point to same blob https://a/b", "a source and a lun of its own"),
+        ("Source virtual machine x cannot contain an ephemeral OS disk", "Name another source"),
+        ("The source id: x must be a managed disk or snapshot", "Name another source"),
+        ("The resource with id 'x' has a different plan ['null'] than the parent gallery image plan", "another source"),
+    ],
+)
+def test_sources_that_do_not_do(message: str, step: str) -> None:
+    error = raised(400, arm("InvalidParameter", message))
+    assert (error.kind, error.code) == (K.INVALID, "InvalidParameter")
+    assert step in error.next_step
+
+
 def test_compute_throttling_with_json_in_its_details() -> None:
     inner = '{"operationGroup":"HighCostGet3Min","startTime":"2026-01-01","allowedRequestCount":162}'
     body = arm(
