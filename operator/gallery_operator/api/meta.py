@@ -282,6 +282,8 @@ class Status(ApiModel):
         provisioning_state: ARM ``provisioningState``.
         differences: How Azure differs from the spec, where the operator does not (or not yet) act on it: what is only
             observed, and what exists already and is not to be adopted.
+        credential_secrets: Secrets with a credential that are kept until this object has cleaned up.
+        finalized: All is cleaned up; the object goes when its finalizer is removed.
     """
 
     observed_generation: int | None = None
@@ -295,6 +297,8 @@ class Status(ApiModel):
     resource_id: str | None = None
     provisioning_state: str | None = None
     differences: Annotated[tuple[Difference, ...], Field(max_length=64)] = ()
+    credential_secrets: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    finalized: bool | None = None
 
 
 class OwnerReference(ApiModel):

@@ -14,11 +14,11 @@ MIN_MANAGED_DISK = 20 * 1024**2
 """Azure takes no smaller disk by upload: ``uploadSizeBytes`` is at least 20 MiB and the footer (2026-03-02)."""
 
 _CONFIDENTIAL = "ConfidentialVM"
-# What the SecurityType of a definition means for the disk that its versions are made of. The "...Supported" values
+# What the SecurityType of a definition (Azure writes ConfidentialVM and ConfidentialVm) means for the disk that its versions are made of. The "...Supported" values
 # leave the choice to the virtual machine: their disks are plain.
 _OF_DEFINITION = {
-    "TrustedLaunch": "TrustedLaunch",
-    "ConfidentialVM": "ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey",
+    "trustedlaunch": "TrustedLaunch",
+    "confidentialvm": "ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey",
 }
 
 
@@ -47,7 +47,7 @@ def security_profile(vhd_import: VhdImport, guest: GuestProfile) -> dict[str, st
     if destination is not None and (destination.managed_disk is None or destination.managed_disk.security_profile):
         disk = destination.managed_disk
         return None if disk is None or disk.security_profile is None else disk.security_profile.to_wire()
-    kind = _OF_DEFINITION.get(guest.features.get("SecurityType", ""))
+    kind = _OF_DEFINITION.get(guest.features.get("SecurityType", "").lower())
     return None if kind is None else {"securityType": kind}
 
 
@@ -70,7 +70,7 @@ def refusal(vhd_import: VhdImport, guest: GuestProfile) -> Stalled | None:
                 "A managed image is generalized, and the definition is for specialized images: bring the disk to a "
                 "managedDisk and make an ImageVersion of it, or name another definition.",
             )
-        if declared in _OF_DEFINITION:
+        if declared.lower() in _OF_DEFINITION:
             return Stalled(
                 "SecureManagedImage",
                 f"A managed image cannot be of SecurityType {declared}: make an ImageVersion in the gallery, or name a "
@@ -89,7 +89,7 @@ def refusal(vhd_import: VhdImport, guest: GuestProfile) -> Stalled | None:
         return Stalled(
             "VMGuestStateMissing",
             f"A disk of security type {secure['securityType']} is uploaded together with its VM guest state: make a "
-            "new import with source.vmGuestState, or name a definition whose SecurityType is ConfidentialVMSupported.",
+            "new import with source.vmGuestState, or name a definition whose SecurityType is ConfidentialVmSupported.",
         )
     if secure is None and state:
         return Stalled(

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,9 +18,10 @@ from gallery_operator.api import KINDS, Resource
 from gallery_operator.api.meta import FINALIZER
 from gallery_operator.azure.errors import AzureError
 from gallery_operator.kube import KubeError, KubeReason
+from gallery_operator.planning.credential_use import held
 from gallery_operator.planning.outcome import Done, Outcome, Report, Retry, Stalled, Waiting
-from gallery_operator.planning.status import merge_difference, ready_condition, settle
-from gallery_operator.reconcilers import definition, gallery, imageversion, vhdimport
+from gallery_operator.planning.status import merge_difference, ready_condition, settle, without_none
+from gallery_operator.reconcilers import credential_hold, definition, gallery, imageversion, vhdimport
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt, from_azure, from_kube
 from gallery_operator.redact import redact
@@ -106,14 +108,18 @@ class Engine:
             return "gone"
         if _only_observes(body):
             if holds:  # it was managed before; nothing in Azure depends on it any more
+                body = await self._release(key, body)
                 body = await self._let_go(key, body)
             if deleting:
                 self._gone(key)
                 return "deleted"
-        elif not deleting and not holds:
-            body = await self._add_finalizer(key, body)
-        report, resource = await self._run(handler, body, deleting)
+        elif not deleting:
+            if not holds:
+                body = await self._add_finalizer(key, body)
+            body = await credential_hold.hold(self._ctx, key, body, partial(self._set_status, key))
+        report, resource = await self._finished(handler, body) or await self._run(handler, body, deleting)
         if deleting and isinstance(report.outcome, Done):
+            body = await self._release(key, body)
             await self._remove_finalizer(key, body)
             if resource is not None:
                 await self._events.post(resource, "Normal", report.outcome.reason, report.outcome.message)
@@ -122,6 +128,31 @@ class Engine:
             return "deleted"
         await self._write(key, body, resource, report)
         return self._wake(key, report.outcome)
+
+    async def _finished(self, handler: KindHandler, body: dict[str, Any]) -> tuple[Report, Resource | None] | None:
+        """Return the end of an object that has cleaned up before: its credential may be gone by now."""
+        if not (body.get("status") or {}).get("finalized"):
+            return None
+        return Report(Done("It is cleaned up.", "Deleted")), handler.model.model_validate(body)
+
+    async def _release(self, key: Key, body: dict[str, Any]) -> dict[str, Any]:
+        """Let go of the Secrets that an object holds which has cleaned up, or has nothing to clean up any more."""
+        names = held(body)
+        if not names:
+            return body
+        deleting = bool(body["metadata"].get("deletionTimestamp"))
+        if deleting and not body["status"].get("finalized"):
+            # Said first: of two objects that end at the same time, the later one sees that it is the last.
+            body = await self._set_status(key, body, {"finalized": True})
+        for name in names:
+            await credential_hold.let_go(self._ctx, key, name)
+        return body if deleting else await self._set_status(key, body, {"credentialSecrets": None})
+
+    async def _set_status(self, key: Key, body: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+        old = body.get("status") or {}
+        new = without_none({**old, **fields})
+        operations = _status_operations(body, merge_difference(old, new), new)
+        return await self._ctx.kube.patch_status(key.kind, key.namespace, key.name, operations)
 
     async def _run(self, handler: KindHandler, body: dict[str, Any], deleting: bool) -> tuple[Report, Resource | None]:
         try:

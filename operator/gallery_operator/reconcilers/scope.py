@@ -8,12 +8,12 @@ from gallery_operator.azure import resource_ids
 from gallery_operator.azure.credentials import CredentialError, CredentialSpec
 from gallery_operator.azure.gateway import Arm
 from gallery_operator.azure.resource_ids import ResourceId
+from gallery_operator.planning.credential_use import NAMESPACE_SECRET
 from gallery_operator.planning.outcome import Stalled, Waiting
 from gallery_operator.planning.status import ready_condition
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
 
-NAMESPACE_SECRET = "gallery-operator-credential"  # noqa: S105 - the name of a Secret
 _WAIT_SECONDS = 30.0
 
 
