@@ -14,8 +14,8 @@ MIN_MANAGED_DISK = 20 * 1024**2
 """Azure takes no smaller disk by upload: ``uploadSizeBytes`` is at least 20 MiB and the footer (2026-03-02)."""
 
 _CONFIDENTIAL = "ConfidentialVM"
-# What the SecurityType of a definition (Azure writes ConfidentialVM and ConfidentialVm) means for the disk that its versions are made of. The "...Supported" values
-# leave the choice to the virtual machine: their disks are plain.
+# What the SecurityType of a definition means for the disk that its versions are made of; Azure writes ConfidentialVM
+# and ConfidentialVm. The "...Supported" values leave the choice to the virtual machine: their disks are plain.
 _OF_DEFINITION = {
     "trustedlaunch": "TrustedLaunch",
     "confidentialvm": "ConfidentialVM_VMGuestStateOnlyEncryptedWithPlatformKey",
