@@ -18,6 +18,7 @@ class _Facts:
     phase: str
     provisioning: str
     regions: tuple[tuple[str, str], ...]
+    replicas: tuple[tuple[str, int], ...]
     sharing: tuple[str, str] | None
     sharing_regions: tuple[tuple[str, str], ...]
 
@@ -36,13 +37,14 @@ class Census(Collector):
             state = "stalled"
         else:
             state = "ready" if conditions.get("Ready") == "True" else "progressing"
-        regions = tuple((str(each.get("name")), str(each.get("state"))) for each in status.get("regions") or [])
+        listed = status.get("regions") or []
         sharing = status.get("sharing") or {}
         self._facts[key] = _Facts(
             state,
             str(status.get("phase") or "Pending"),
             str(status.get("provisioningState") or "None"),
-            regions,
+            tuple((str(each.get("name")), str(each.get("state"))) for each in listed),
+            tuple((str(each.get("name")), int(each.get("replicas") or 0)) for each in listed if _complete(each)),
             _sharing(sharing, status.get("conditions") or []),
             tuple((str(each.get("region")), str(each.get("state"))) for each in sharing.get("regions") or []),
         )
@@ -63,6 +65,11 @@ class Census(Collector):
         yield _family("imports", "VhdImports by phase.", ["phase"], imports)
         yield _family("versions", "ImageVersions by provisioning state.", ["state"], versions)
         yield _family("regions", "Regions of versions by name and replication state.", ["region", "state"], regions)
+        replicas: Counter[tuple[str]] = Counter()
+        for facts in self._facts.values():
+            for region, count in facts.replicas:
+                replicas[(region,)] += count
+        yield _family("region_replicas", "Replicas of versions in regions that are complete.", ["region"], replicas)
         yield _family(
             "shared",
             "Galleries and definitions that are to be shared, by sharing.permissions and state (shared, progressing, "
@@ -71,6 +78,10 @@ class Census(Collector):
             shared,
         )
         yield _family("sharing_regions", "Regions of shared galleries by state.", ["region", "state"], shared_in)
+
+
+def _complete(region: Mapping[str, Any]) -> bool:
+    return region.get("state") == "Completed"
 
 
 def _sharing(sharing: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:

@@ -306,7 +306,7 @@ class Stage:
             client.upload_page(vhd_footer(size), offset=size, length=512)
         return {"storageAccountId": self.azure.storage_account_id, "uri": url}
 
-    def arm(self, method: str, resource_id: str, body: Json | None = None) -> Json:
+    def arm(self, method: str, resource_id: str, body: Json | None = None, query: str = "") -> Json:
         """Send a request to Azure behind the operator's back, as a person in the portal would."""
         version = "2025-01-02" if "/disks/" in resource_id else "2025-03-03"
         if "/roleAssignments/" in resource_id:
@@ -315,7 +315,7 @@ class Stage:
             version = "2025-04-01"
         reply = self._arm.request(
             method,
-            f"{self.azure.base_url}{resource_id}?api-version={version}",
+            f"{self.azure.base_url}{resource_id}?api-version={version}{query}",
             body=None if body is None else json.dumps(body),
             headers={"Content-Type": "application/json", "Authorization": "Bearer somebody"},
         )

@@ -136,7 +136,10 @@ def test_census_counts_states_and_forgets() -> None:
     stalled["status"]["conditions"].append({"type": "Stalled", "status": "True"})
     census.update(DEFINITION, stalled)
     version = body("v")
-    version["status"] |= {"provisioningState": "Succeeded", "regions": [{"name": "westeurope", "state": "Completed"}]}
+    version["status"] |= {
+        "provisioningState": "Succeeded",
+        "regions": [{"name": "westeurope", "state": "Completed", "replicas": 3}],
+    }
     census.update(Key("ImageVersion", "n", "v"), version)
     census.update(Key("VhdImport", "n", "i"), {"metadata": {}})
     text = generate_latest(registry).decode()
@@ -146,6 +149,7 @@ def test_census_counts_states_and_forgets() -> None:
         'gallery_operator_imports{phase="Pending"} 1.0',
         'gallery_operator_versions{state="Succeeded"} 1.0',
         'gallery_operator_regions{region="westeurope",state="Completed"} 1.0',
+        'gallery_operator_region_replicas{region="westeurope"} 3.0',
         'gallery_operator_shared{kind="Gallery",permissions="Groups",state="failed"} 1.0',
         'gallery_operator_sharing_regions{region="East US",state="Failed"} 1.0',
     ):
