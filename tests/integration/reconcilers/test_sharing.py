@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.integration.reconcilers.stage import Json, Stage, ready
 from tests.support.azure import SUBSCRIPTION
 
+from gallery_operator.azure.gateway import RoleAssignments
 from gallery_operator.planning.roles import MARK, assignment_name
 
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
@@ -24,6 +26,8 @@ INFO = {
     "eula": "https://example.com/eula",
     "publicNamePrefix": "example",
 }
+SLOW = 3.0
+"""Time scale at which a share call takes a second, and a region some more."""
 PRIVATE = {"permissions": "Private", "groups": None, "communityGalleryInfo": None}
 
 
@@ -224,15 +228,23 @@ async def test_a_connection_lost_while_a_role_is_given(stage: Stage, moment: str
     assert len(assignments(stage, stage.gallery_id)) == 2
 
 
-async def test_an_entry_taken_out_while_the_operator_is_down(idle_stage: Stage) -> None:
+async def test_an_entry_taken_out_while_the_operator_is_down(
+    idle_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage = idle_stage
+    put = RoleAssignments.put
+
+    async def put_and_hear_nothing(*arguments: Any) -> None:
+        await put(*arguments)
+        await asyncio.Event().wait()
+
+    # The assignment is made, but the operator is gone before it hears of it.
+    monkeypatch.setattr(RoleAssignments, "put", put_and_hear_nothing)
     await stage.start()
-    # The assignment is made, but the operator never hears of it, and then is gone.
-    stage.azure.add_fault(method="PUT", path="roleAssignments", drop="after", count=None)
     stage.gallery(roleAssignments=[user()])
     await stage.until(lambda: assignments(stage, stage.gallery_id))
     await stage.stop()
-    stage.azure.clear_faults()
+    monkeypatch.undo()
     stage.patch("Gallery", "platform", {"spec": {"roleAssignments": None}})
     await stage.start()
     await stage.until(lambda: not assignments(stage, stage.gallery_id))
@@ -269,8 +281,10 @@ async def test_deletion_does_not_hang_on_roles_that_may_not_be_removed(stage: St
 
 
 async def test_direct_sharing_with_the_fewest_calls(stage: Stage) -> None:
+    stage.azure.set_scale(SLOW)
     stage.gallery(sharingProfile=direct(SUBSCRIPTIONS[:3], TENANT))
     body = await shared(stage)
+    stage.azure.set_scale(stage.azure.time_scale)
     assert groups(stage) == {"Subscriptions": set(SUBSCRIPTIONS[:3]), "AADTenants": {TENANT}}
     assert calls(stage, "POST", "/share") == 1
     sharing = body["status"]["sharing"]
@@ -326,6 +340,7 @@ async def test_share_is_refused(stage: Stage) -> None:
 @pytest.mark.parametrize("pause", [0.0, 0.4, 1.5])
 async def test_killed_while_it_shares(idle_stage: Stage, pause: float) -> None:
     stage = idle_stage
+    stage.azure.set_scale(SLOW)
     await stage.start()
     stage.gallery(sharingProfile=direct(SUBSCRIPTIONS[:2], TENANT), roleAssignments=[user()])
     await stage.until(lambda: calls(stage, "POST", "/share"))
