@@ -93,7 +93,7 @@ class Kube:
     prune: bool = False
 
     async def get(self, kind: str, namespace: str, name: str) -> Json | None:
-        return copy.deepcopy(self.body)
+        return copy.deepcopy(self.body) if kind == "Gallery" else None
 
     async def json_patch(self, kind: str, namespace: str, name: str, operations: list[Json]) -> Json:
         self._write("finalizers")
