@@ -255,6 +255,14 @@ def imported(wanted: Wanted, field: str, found: VhdImport, *, os: bool) -> list[
     """Check an import, finished or not: where its disk is to be, how large it is, for which profile it is checked."""
     problems: list[Problem] = []
     target, destination = found.status.target, found.spec.destination
+    if destination is not None and destination.managed_image is not None:
+        problems.append(
+            Problem(
+                "SourceMismatch",
+                f"{field}: VhdImport {found.key} ends in a managed image, not in a disk. Make a new ImageVersion that "
+                "names the image in source.managedImageId, or an import with another destination.",
+            )
+        )
     location = target.location if target is not None else None
     if location is None and destination is not None and destination.managed_disk is not None:
         location = destination.managed_disk.location

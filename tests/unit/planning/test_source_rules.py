@@ -280,6 +280,7 @@ def vhd_import(size: int | None = None, location: str | None = None, **spec: Any
             vhd_import(destination={"managedDisk": {"resourceGroup": "r", "location": "East US 2"}}),
             "SourceElsewhere",
         ),
+        (vhd_import(destination={"managedImage": {"resourceGroup": "r", "location": "westeurope"}}), "SourceMismatch"),
         (vhd_import(size=2049 * 2**30), "DiskTooLarge"),
         (vhd_import(profile={"osState": "Specialized"}), "SourceMismatch"),
         (vhd_import(profile={"hyperVGeneration": "V1"}), "SourceMismatch"),
