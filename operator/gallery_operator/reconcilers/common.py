@@ -18,6 +18,7 @@ from gallery_operator.runtime.workqueue import Key
 
 BUSY_STATES = frozenset({"Creating", "Updating", "Deleting", "Migrating"})
 _DEPENDENTS_SECONDS = 15.0
+_SOON_FACTOR = 4.0
 _NAMED_FIELDS = 5
 
 
@@ -179,6 +180,14 @@ async def stop_if_hopeless(
         if age >= STALLED_RECHECK_SECONDS:
             return
     raise Halt(from_azure(failure), **fields)
+
+
+def polling_soon(ctx: Context, resource: Resource) -> float:
+    """Return :func:`polling` for what takes Azure seconds: a gallery, a definition.
+
+    These may have been ``Reconciling`` for hours for another reason, such as a missing right to share.
+    """
+    return min(polling(ctx, resource), _SOON_FACTOR * ctx.settings.poll_seconds)
 
 
 def polling(ctx: Context, resource: Resource) -> float:

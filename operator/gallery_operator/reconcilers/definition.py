@@ -18,7 +18,7 @@ from gallery_operator.reconcilers import roles
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
     is_ours,
-    polling,
+    polling_soon,
     properties,
     refuse_end_of_life,
     refuse_foreign,
@@ -131,7 +131,7 @@ async def finalize(ctx: Context, definition: GalleryImageDefinition) -> Report:
         if left is None and not await gallery.arm.list(f"{resource_id}/versions"):
             events = await roles.withdraw(ctx, definition, resource_id, gallery.credential)
         await _delete(gallery, resource_id, left)
-    waiting = Waiting("Deleting", "Deleting the image definition.", polling(ctx, definition))
+    waiting = Waiting("Deleting", "Deleting the image definition.", polling_soon(ctx, definition))
     return Report(waiting, {"provisioningState": "Deleting"}, events)
 
 
@@ -157,7 +157,7 @@ async def _delete(gallery: GalleryScope, resource_id: str, left: SoftDeletedStat
 def _underway(
     ctx: Context, definition: GalleryImageDefinition, resource_id: str, body: dict[str, Any], message: str
 ) -> Report:
-    return Report(Waiting("Progressing", message, polling(ctx, definition)), _fields(resource_id, body))
+    return Report(Waiting("Progressing", message, polling_soon(ctx, definition)), _fields(resource_id, body))
 
 
 def _written(

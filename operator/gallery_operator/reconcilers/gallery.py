@@ -14,7 +14,7 @@ from gallery_operator.reconcilers import roles, sharing
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
     is_ours,
-    polling,
+    polling_soon,
     properties,
     refuse_foreign,
     refuse_rivals,
@@ -67,7 +67,7 @@ async def reconcile(ctx: Context, gallery: Gallery) -> Report:
         scope,
         existing,
         body=plan.body(gallery, owner, existing, set_profile=True),
-        assignments=roles.count(assigned),
+        assignments=roles.count(assigned, gallery),
     )
     done = Done("The gallery is as desired.")
     report = access.report((assigned, shared), _fields(scope, existing), done, gallery.status.conditions)
@@ -111,15 +111,15 @@ async def finalize(ctx: Context, gallery: Gallery) -> Report:
         # With images in it Azure refuses to delete the gallery: then nobody loses access to it.
         if not await scope.arm.list(f"{scope.resource_id}/images"):
             if await sharing.end(gallery, scope, existing):
-                return Report(Waiting("Deleting", "Ending the sharing of the gallery.", polling(ctx, gallery)))
+                return Report(Waiting("Deleting", "Ending the sharing of the gallery.", polling_soon(ctx, gallery)))
             events = await roles.withdraw(ctx, gallery, scope.resource_id, scope.credential)
         await scope.arm.delete(scope.resource_id)
-    waiting = Waiting("Deleting", "Deleting the gallery.", polling(ctx, gallery))
+    waiting = Waiting("Deleting", "Deleting the gallery.", polling_soon(ctx, gallery))
     return Report(waiting, {"provisioningState": "Deleting"}, events)
 
 
 def _underway(ctx: Context, gallery: Gallery, scope: GalleryScope, body: dict[str, Any], message: str) -> Report:
-    return Report(Waiting("Progressing", message, polling(ctx, gallery)), _fields(scope, body))
+    return Report(Waiting("Progressing", message, polling_soon(ctx, gallery)), _fields(scope, body))
 
 
 def _fields(scope: GalleryScope, existing: dict[str, Any]) -> dict[str, Any]:

@@ -68,10 +68,13 @@ async def settle(
     return Part(bool(entries), {"roleAssignments": run.rows or None}, problems=tuple(run.problems), events=events)
 
 
-def count(part: Part) -> int:
-    """Return how many of the wanted role assignments hold."""
-    rows = part.fields.get("roleAssignments") or []
-    return sum(row["state"] in ("Assigned", "AssignedByOthers") for row in rows)
+def count(part: Part, resource: Gallery | GalleryImageDefinition) -> int:
+    """Return how many of the wanted role assignments hold, as far as is known."""
+    if "roleAssignments" in part.fields:
+        states = [row["state"] for row in part.fields["roleAssignments"] or []]
+    else:  # they could not be read now
+        states = [each.state for each in resource.status.role_assignments]
+    return sum(state in ("Assigned", "AssignedByOthers") for state in states)
 
 
 async def withdraw(
