@@ -301,6 +301,13 @@ TEXTS: tuple[TextRule, ...] = (
         "Create the source, in the same region as the image version, or correct its id; the operator tries again.",
     ),
     _text(
+        r"gallery(?: image(?: version)?)? quota",
+        K.QUOTA,
+        "A subscription may have 100 galleries, 1,000 definitions and 10,000 versions in a region unless Azure grants "
+        "more. Delete what is no longer needed (a definition's spec.retention can do that) or ask Azure for a higher "
+        "quota; the operator tries again.",
+    ),
+    _text(
         r"\bquota\b|exceeding approved|limit .* (?:has been )?reached",
         K.QUOTA,
         "Ask Azure for a higher quota, or delete what is no longer used; the operator tries again.",

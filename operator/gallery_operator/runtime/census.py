@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gallery_operator.metrics import PREFIX
+from gallery_operator.runtime import lifecycle_census
 from gallery_operator.runtime.workqueue import Key
 
 
@@ -21,6 +23,7 @@ class _Facts:
     replicas: tuple[tuple[str, int], ...]
     sharing: tuple[str, str] | None
     sharing_regions: tuple[tuple[str, str], ...]
+    lifecycle: lifecycle_census.LifecycleFacts
 
 
 class Census(Collector):
@@ -47,6 +50,7 @@ class Census(Collector):
             tuple((str(each.get("name")), int(each.get("replicas") or 0)) for each in listed if _complete(each)),
             _sharing(sharing, status.get("conditions") or []),
             tuple((str(each.get("region")), str(each.get("state"))) for each in sharing.get("regions") or []),
+            lifecycle_census.facts(body),
         )
 
     def remove(self, key: Key) -> None:
@@ -78,6 +82,8 @@ class Census(Collector):
             shared,
         )
         yield _family("sharing_regions", "Regions of shared galleries by state.", ["region", "state"], shared_in)
+        lifecycles = ((key.kind, facts.lifecycle) for key, facts in self._facts.items())
+        yield from lifecycle_census.families(lifecycles, datetime.now(UTC))
 
 
 def _complete(region: Mapping[str, Any]) -> bool:

@@ -309,3 +309,41 @@ async def test_end_of_life_is_told_when_it_comes(stage: Stage) -> None:
     )
     assert ready(stage.get("ImageVersion", "v1"))["status"] == "True"
     await stage.until(lambda: "nextEndOfLife" not in stage.status("GalleryImageDefinition", "debian"))
+
+
+async def test_quota_is_told_before_the_wall_and_explained_at_it(stage: Stage) -> None:
+    stage.azure.request("PUT", "/_control/quotas", {"GalleryImage": 5, "GalleryImageVersion": 1})
+    await stage.base()
+    stage.version()
+    await stage.ready("ImageVersion", "v1")
+    stage.version("v2", version="2.0.0")
+    body = await stage.reason("ImageVersion", "v2", "OperationNotAllowed")
+    assert stage.stalled(body)
+    assert "retention" in ready(body)["message"]
+    # Read once an hour: a new process reads it anew.
+    await stage.stop()
+    await stage.start()
+    await stage.until(lambda: condition(stage.get("Gallery", "platform"), "QuotaNearlyUsed"))
+    gallery = stage.get("Gallery", "platform")
+    assert condition(gallery, "QuotaNearlyUsed")["reason"] == "QuotaAlmostExhausted"
+    assert ready(gallery)["status"] == "True"
+    assert {(each["resource"], each["used"], each["limit"], each["source"]) for each in gallery["status"]["quota"]} == {
+        ("Galleries", 1, 100, "Azure"),
+        ("ImageDefinitions", 1, 5, "Azure"),
+        ("ImageVersions", 1, 1, "Azure"),
+    }
+    assert "QuotaAlmostExhausted" in {each["reason"] for each in stage.events("platform")}
+    stage.azure.clear_counts()
+    await asyncio.sleep(4.0)
+    assert not [each for each in stage.azure.counts()["counts"] if each["path"].endswith("/usages")]
+
+
+async def test_where_azure_tells_no_quota_it_is_counted(stage: Stage) -> None:
+    stage.azure.add_fault(
+        method="GET", path="/usages", status=403, code="AuthorizationFailed", message="No right.", count=None
+    )
+    await stage.base()
+    body = await stage.ready("Gallery", "platform")
+    await stage.until(lambda: stage.status("Gallery", "platform").get("quota"))
+    assert {each["source"] for each in stage.status("Gallery", "platform")["quota"]} == {"Counted"}
+    assert ready(body)["status"] == "True"
