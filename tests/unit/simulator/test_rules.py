@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from azure_simulator.compute.definitions import future_date, normal_features
-from azure_simulator.compute.profile import build_profile, check_encryption
+from azure_simulator.compute.encryption import check_encryption
+from azure_simulator.compute.profile import build_profile
 from azure_simulator.compute.replication import (
     RegionState,
     aggregate,
@@ -21,6 +22,7 @@ from azure_simulator.config import Timings
 from azure_simulator.errors import ArmError
 from azure_simulator.faults import RegionFault
 from azure_simulator.replay import compare
+from azure_simulator.store import Resource, Store
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -201,20 +203,36 @@ def test_replication_mode_is_for_ever() -> None:
     assert caught.value.code == "PropertyChangeNotAllowed"
 
 
+def encryption_set(location: str, subscription: str = "s") -> str:
+    """ARM id of a disk encryption set, one a region."""
+    provider = f"/subscriptions/{subscription}/resourceGroups/g/providers/Microsoft.Compute"
+    return f"{provider}/diskEncryptionSets/{location.replace(' ', '').lower()}"
+
+
 def encrypted(name: str, *luns: int, subscription: str = "s") -> dict[str, Any]:
-    identity = f"/subscriptions/{subscription}/resourceGroups/g/providers/Microsoft.Compute/diskEncryptionSets/d"
+    identity = encryption_set(name, subscription)
     rows = [{"lun": lun, "diskEncryptionSetId": identity} for lun in luns]
     return {"name": name, "encryption": {"osDiskImage": {"diskEncryptionSetId": identity}, "dataDiskImages": rows}}
 
 
 def test_encryption_everywhere_or_nowhere() -> None:
-    check_encryption([encrypted("West Europe", 0), encrypted("East US", 0)], [0], "s")
-    with pytest.raises(ArmError, match="A disk encryption set is required for disk 'osDiskImage' in target region"):
-        check_encryption([encrypted("West Europe"), {"name": "East US"}], [], "s")
+    store = Store(None)
+    for location in ("westeurope", "eastus"):
+        identity = encryption_set(location)
+        key = identity.lower()
+        kind = "microsoft.compute/diskencryptionsets"
+        store.put(Resource(key, kind, key.partition("/providers")[0], {"id": identity, "location": location}))
+    check_encryption(store, [encrypted("West Europe", 0), encrypted("East US", 0)], [0], "s")
+    with pytest.raises(
+        ArmError,
+        match=r"A disk encryption set is required for disk '.*osDiskImage.diskEncryptionSetId' in target region",
+    ):
+        check_encryption(store, [encrypted("West Europe"), {"name": "East US"}], [], "s")
     with pytest.raises(ArmError, match=r"An invalid lun \[3\]"):
-        check_encryption([encrypted("West Europe", 3)], [0], "s")
+        check_encryption(store, [encrypted("West Europe", 3)], [0], "s")
     with pytest.raises(ArmError, match="must be in the same subscription"):
-        check_encryption([encrypted("West Europe", subscription="other")], [], "s")
+        check_encryption(store, [encrypted("West Europe", subscription="other")], [], "s")
+    store.close()
 
 
 def test_comparison_sees_what_matters() -> None:
