@@ -105,6 +105,7 @@ class EncryptionImages(ApiModel):
         tuple[DataDiskImageEncryption, ...],
         Field(
             max_length=64,
+            description="Encryption of the data disks, by LUN.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["lun"]},
         ),
     ] = ()

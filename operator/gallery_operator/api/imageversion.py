@@ -242,6 +242,8 @@ class ImageVersionStatus(Status):
         regions_ready: Regions that are replicated, and all: `2/3`.
         published_date: When Azure made the version.
         policy_violations: Why Azure may refuse to deploy the version.
+        validations_profile: What Azure's validation of the version said.
+        managed_fields: Optional fields that the spec has set in Azure: taken out of the spec they are taken out there.
         retention: Set while the definition's retention lists this version as due.
     """
 
