@@ -211,6 +211,19 @@ async def test_unfinished_image_is_not_retained(stage: Stage, player: Player) ->
     assert stage.azure.resources(DISKS) == []
 
 
+async def test_version_of_an_import_that_makes_an_image_says_how(stage: Stage, player: Player) -> None:
+    stage.gallery()
+    stage.definition()
+    image(stage)
+    stage.version(source={"osDisk": {"vhdImportRef": {"name": "dev"}}})
+    await bring(player, "dev", disk())
+    body = await stage.reason("ImageVersion", "v1", "WrongSource")
+    assert stage.stalled(body)
+    assert f"managedImageId {IMAGE_ID}" in ready(body)["message"]
+    stage.version("v2", version="1.0.1", source={"managedImageId": IMAGE_ID})
+    await stage.ready("ImageVersion", "v2")
+
+
 # -- disks for specialized versions -------------------------------------------------------------------------------
 
 
