@@ -91,21 +91,16 @@ def test_deletion_while_at_work(sandbox: Sandbox) -> None:
     journeys.nothing_temporary(sandbox)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the namespace's deletion takes the Secret of credentialRef away before the gallery is deleted with it",
-)
 @scenario
 def test_namespace_with_its_credential(sandbox: Sandbox) -> None:
     """A namespace can be deleted with the Secret that its gallery's credentialRef names."""
     sandbox.credential("azure")
     sandbox.gallery(credentialRef={"name": "azure"})
-    sandbox.ready("Gallery", "platform")
+    sandbox.definition()
+    sandbox.ready("GalleryImageDefinition", "debian-12")
     sandbox.kube.delete("Namespace", None, sandbox.namespace)
-    try:
-        sandbox.gone(("Gallery", "platform"), seconds=40)
-        sandbox.nothing_left()
-    finally:
-        if sandbox.kube.get("Gallery", sandbox.namespace, "platform") is not None:
-            sandbox.kube.patch("Gallery", sandbox.namespace, "platform", {"metadata": {"finalizers": []}})
+    sandbox.gone(("GalleryImageDefinition", "debian-12"), ("Gallery", "platform"))
+    sandbox.wait(
+        "the namespace to go", lambda: sandbox.kube.get("Namespace", None, sandbox.namespace) is None, seconds=60
+    )
+    sandbox.nothing_left()

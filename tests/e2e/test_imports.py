@@ -23,6 +23,12 @@ def test_url_to_page_blob(sandbox: Sandbox) -> None:
     assert len(told) == len(set(told)), f"an event was told twice: {told}"
 
 
+@long_scenario
+def test_url_to_managed_image(sandbox: Sandbox) -> None:
+    """A real Debian from a URL and a data disk of another import become a managed image."""
+    journeys.import_to_managed_image(sandbox, seconds=400)
+
+
 @scenario
 def test_private_url_to_managed_disk(sandbox: Sandbox) -> None:
     """A data disk from a server with a private CA and a secret header becomes a managed disk."""

@@ -67,6 +67,25 @@ def import_to_managed_disk(sandbox: Sandbox, *, seconds: float = _PATIENCE) -> N
     nothing_temporary(sandbox)
 
 
+def import_to_managed_image(sandbox: Sandbox, *, seconds: float = _PATIENCE) -> None:
+    """A real Debian, compressed, and a data disk, to a managed image; what it was made from goes."""
+    wanted = disks.digests()
+    where = {"resourceGroup": GROUP_NAME, "location": LOCATION}
+    data = {"lun": 0, "vhdImportRef": {"name": "data"}, "hostCaching": "ReadOnly"}
+    source = {"url": {"url": f"{disks.HTTP}/disks/{disks.PREPARED}.qcow2.xz", "checksum": f"sha256:{wanted.download}"}}
+    image = {**where, "imageName": sandbox.namespace, "dataDisks": [data]}
+    sandbox.vhd_import("os", source, profile={}, destination={"managedImage": image})
+    claim = sandbox.url(f"{disks.HTTPS}/disks/{disks.DATA}.vhd")
+    disk = {**where, "diskName": f"{sandbox.namespace}-data"}
+    sandbox.vhd_import("data", claim, diskRole="data", destination={"managedDisk": disk})
+    target = sandbox.ready("VhdImport", "os", seconds=seconds)["status"]["target"]
+    assert target["type"] == "ManagedImage"
+    assert sandbox.azure.digests(target["resourceId"]) == {None: wanted.prepared, 0: wanted.data}
+    left = sandbox.azure.resources("Microsoft.Compute/disks", namespace=sandbox.namespace)
+    assert [each["id"].rsplit("/", 1)[1] for each in left] == [f"{sandbox.namespace}-data"]
+    nothing_temporary(sandbox)
+
+
 def image_from_claims(sandbox: Sandbox, *, real: bool, seconds: float = _PATIENCE) -> None:
     """An OS disk and a data disk from claims become a version in three regions.
 
