@@ -144,14 +144,6 @@ async def _imported(
                 _WAIT_SECONDS,
             )
         )
-    if target.type == "ManagedImage":
-        raise Halt(
-            Stalled(
-                "WrongSource",
-                f"VhdImport {namespace}/{name} for {which} makes a managed image, which is no disk: make a new version "
-                f"with source.managedImageId {target.resource_id}, or an import without destination.managedImage.",
-            )
-        )
     if target.blob_url is not None:
         return {"storageAccountId": target.resource_id, "uri": target.blob_url}
     return {"id": target.resource_id}

@@ -217,9 +217,9 @@ async def test_version_of_an_import_that_makes_an_image_says_how(stage: Stage, p
     image(stage)
     stage.version(source={"osDisk": {"vhdImportRef": {"name": "dev"}}})
     await bring(player, "dev", disk())
-    body = await stage.reason("ImageVersion", "v1", "WrongSource")
+    body = await stage.reason("ImageVersion", "v1", "SourceMismatch")
     assert stage.stalled(body)
-    assert f"managedImageId {IMAGE_ID}" in ready(body)["message"]
+    assert "source.managedImageId" in ready(body)["message"]
     stage.version("v2", version="1.0.1", source={"managedImageId": IMAGE_ID})
     await stage.ready("ImageVersion", "v2")
 
