@@ -55,6 +55,7 @@ LATEST = version("9.0.0", 0)
         (version("1.0.0", 3), {"keepYoungerThan": "4d"}, Keep.YOUNG),
         (version("1.0.0", 5), {"keepYoungerThan": "4d"}, None),
         (version("1.0.0", published=None), {}, Keep.YOUNG),
+        (version("1.0.0"), {"keepVersions": None, "keepYoungerThan": "4d"}, None),
         (version("1.0.0"), {"keepVersions": 2}, Keep.NEWEST),
         (version("1.0.0", state="Failed"), {"keepVersions": 2}, None),
         (version("1.0.0", state="Creating"), {}, Keep.BUSY),
