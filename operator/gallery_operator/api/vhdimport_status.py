@@ -135,6 +135,20 @@ class ImportTarget(ApiModel):
     staging: bool = False
 
 
+class RefusedUpload(ApiModel):
+    """An upload whose result Azure has refused for good.
+
+    Attributes:
+        job_uid: Of the upload Job.
+        reason: Azure's code.
+        message: What Azure said, and what to do.
+    """
+
+    job_uid: str
+    reason: str
+    message: str
+
+
 class VhdImportStatus(Status):
     """Observed state of an import.
 
@@ -146,7 +160,7 @@ class VhdImportStatus(Status):
         next_retry_time: When a failed step is tried again.
         prepared: Fingerprint of the settings that the finished prepare Job ran with.
         attempts: Pods started for the current Job.
-        refused_upload: Of the upload Job whose result Azure has refused: its uid.
+        refused_upload: The upload whose result Azure has refused; it is not repeated until a person asks.
         staging_released: The staging disk has been removed because a version has taken its content.
     """
 
@@ -162,5 +176,5 @@ class VhdImportStatus(Status):
     sent_bytes: int | None = None
     attempts: int | None = None
     next_retry_time: Time | None = None
-    refused_upload: str | None = None
+    refused_upload: RefusedUpload | None = None
     staging_released: bool | None = None

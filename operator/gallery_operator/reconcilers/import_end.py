@@ -12,6 +12,7 @@ from gallery_operator.reconcilers import import_jobs, import_targets
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.import_scope import ImportScope
+from gallery_operator.redact import redact
 
 _log = logging.getLogger(__name__)
 
@@ -61,16 +62,17 @@ async def refused(ctx: Context, vhd_import: VhdImport, scope: ImportScope, state
         state: The upload Job, which has succeeded.
         outcome: What Azure said.
     """
-    fields = {"phase": "Failed", "progress": None, "refusedUpload": state.uid}
-    return await given_up(ctx, vhd_import, scope, Halt(outcome, **fields))
+    told = {"jobUid": state.uid, "reason": outcome.reason, "message": redact(outcome.message)}
+    end = Halt(outcome, phase="Failed", progress=None, refusedUpload=told)
+    return await given_up(ctx, vhd_import, scope, end)
 
 
 async def still_refused(ctx: Context, vhd_import: VhdImport, scope: ImportScope, state: JobState) -> Halt | None:
     """Return the same end again for an upload that Azure has refused; None if it has not, or is to be tried again."""
-    if state.uid is None or vhd_import.status.refused_upload != state.uid:
+    told = vhd_import.status.refused_upload
+    if told is None or told.job_uid != state.uid:
         return None
-    told = next((each for each in vhd_import.status.conditions if each.type == "Stalled"), None)
-    if told is None or vhd_import.metadata.annotations.get(RECONCILE_ANNOTATION, "") != state.asked:
+    if vhd_import.metadata.annotations.get(RECONCILE_ANNOTATION, "") != state.asked:
         await import_jobs.remove_jobs(ctx, await import_jobs.owned_jobs(ctx, vhd_import))
         again = Waiting("Retrying", "Preparing the disk again, as asked.", 1.0)
         return Halt(again, phase="Pending", prepared=None, refusedUpload=None)

@@ -351,8 +351,9 @@ async def test_disk_that_azure_refuses_is_not_left_behind(stage: Stage, player: 
     body = await stage.reason("VhdImport", "os", "InvalidVhd")
     assert stage.stalled(body)
     await stage.until(lambda: _nothing_open(stage))
-    # It does not start over by itself, neither at the next look nor after a restart.
+    # It does not start over by itself: not at the next look, not after a restart, not when its conditions are lost.
     await stage.stop()
+    stage.patch("VhdImport", "os", {"status": {"conditions": []}}, "/status")
     await stage.start()
     await stage.until(lambda: "target" not in stage.status("VhdImport", "os"))
     await stage.quiet()
