@@ -30,7 +30,7 @@ used = []
 with open(path, "rb") as file:
     at = 0
     while piece := file.read(1 << 20):
-        if at and piece.strip(b"\0"):
+        if at and piece.strip(bytes(1)):
             used += [at + each for each in range(0, len(piece), 512) if any(piece[each : each + 512])]
         at += len(piece)
 used = used[:4000]
