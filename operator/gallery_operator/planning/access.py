@@ -14,6 +14,10 @@ CONDITION = "Shared"
 """Type of the condition; there only while sharing is asked for or something is wrong with it."""
 
 
+NOT_JUDGED = Finding(CONDITION, None)
+"""For an object that only observes: it shares nothing."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Something about sharing that is not as desired.
@@ -61,7 +65,7 @@ def finding(parts: Sequence[Part]) -> Finding:
         return Finding(CONDITION, "False", "InProgress", " ".join(pending))
     if any(part.asked for part in parts):
         return Finding(CONDITION, "True", "Shared", "Everybody whom the spec names has access.")
-    return Finding(CONDITION, None)
+    return NOT_JUDGED
 
 
 def report(parts: Sequence[Part], fields: dict[str, Any], done: Done, before: Iterable[Condition]) -> Report:

@@ -106,7 +106,7 @@ async def observe(ctx: Context, definition: GalleryImageDefinition) -> Report:
     found = await below(ctx, definition, gallery, resource_id, observe=True)
     fields = {**_fields(resource_id, existing), **found.fields}
     report = observation.report(what, existing, differences(wanted, existing), fields)
-    return report.with_more({}, found.events, found.conditions)
+    return report.with_more({}, found.events, (*found.conditions, access.NOT_JUDGED))
 
 
 async def finalize(ctx: Context, definition: GalleryImageDefinition) -> Report:

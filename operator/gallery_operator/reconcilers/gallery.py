@@ -89,7 +89,8 @@ async def observe(ctx: Context, gallery: Gallery) -> Report:
         raise observation.absent(what)
     wanted = plan.body(gallery, {}, existing, set_profile=True)
     fields = {**_fields(scope, existing), "sharing": await sharing.observe(scope, existing)}
-    return observation.report(what, existing, differences(wanted, existing), fields)
+    found = observation.report(what, existing, differences(wanted, existing), fields)
+    return found.with_more({}, (), (access.NOT_JUDGED,))
 
 
 async def finalize(ctx: Context, gallery: Gallery) -> Report:

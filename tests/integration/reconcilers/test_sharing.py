@@ -393,6 +393,19 @@ async def test_a_region_that_fails_is_told(stage: Stage) -> None:
     assert body["status"]["sharing"]["regions"] == [{"region": "West Europe", "state": "Succeeded"}]
 
 
+async def test_an_observer_sees_and_shares_nothing(stage: Stage) -> None:
+    stage.gallery(sharingProfile=direct(SUBSCRIPTIONS[:1]), deletionPolicy="Retain")
+    await shared(stage)
+    change = {"managementPolicy": "Observe", "roleAssignments": [user()], "sharingProfile": direct(SUBSCRIPTIONS[:2])}
+    stage.azure.clear_counts()
+    stage.patch("Gallery", "platform", {"spec": change})
+    body = await stage.reason("Gallery", "platform", "Observed")
+    assert condition(body) == {}
+    assert body["status"]["sharing"]["subscriptions"] == SUBSCRIPTIONS[:1]
+    await stage.quiet()
+    assert stage.azure.counts()["writes"] == 0
+
+
 # -- community --------------------------------------------------------------------------------------------------------
 
 
