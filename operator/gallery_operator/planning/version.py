@@ -97,9 +97,8 @@ def differences(version: ImageVersion, owner: Mapping[str, str], existing: Mappi
     secrets = _secrets(version)
     if secrets is not None:
         there = (properties.get("securityProfile") or {}).get(_SECRETS)
-        if _ordered(there) != _ordered(secrets) and (
-            there is not None or _claim(secrets) not in version.status.managed_fields
-        ):
+        # Sent once: whether Azure takes another value for a version that exists, no document says.
+        if _ordered(there) != _ordered(secrets) and _claim(secrets) not in version.status.managed_fields:
             differs.append(f"securityProfile.{_SECRETS}")
     tags = existing.get("tags")
     if tags_differ(tags, version.spec.tags, owner) or _kept_tags(version, existing) != (tags or {}):

@@ -198,6 +198,30 @@ async def test_keys_of_secure_boot_come_from_secrets_and_config_maps(stage: Stag
     assert {name: stored()[name] for name in expected} == expected
 
 
+async def test_secrets_provisioning_is_sent_once_and_changed(stage: Stage) -> None:
+    await stage.base()
+    settings: Json = {
+        "isSupported": True,
+        "osName": "debian",
+        "components": [{"name": "OS", "version": "12"}, {"name": "AzureGuestAgent", "version": "2.7.0"}],
+    }
+    stage.version(securityProfile={"secretsProvisioningSettings": settings})
+    await stage.ready("ImageVersion", "v1")
+    await stage.quiet()
+    stage.azure.clear_counts()
+    stage.nudge("ImageVersion", "v1")
+    await stage.quiet(2.0)
+    assert stage.azure.counts()["writes"] == 0
+    change = {"securityProfile": {"secretsProvisioningSettings": {"isSupported": False}}}
+    stage.patch("ImageVersion", "v1", {"spec": change})
+    await stage.until(lambda: stage.azure.counts()["writes"] == 1)
+    await stage.ready("ImageVersion", "v1")
+    await stage.quiet()
+    assert stage.azure.counts()["writes"] == 1
+    properties = (stage.in_azure(stage.version_id) or {})["properties"]
+    assert properties["securityProfile"]["secretsProvisioningSettings"] == {**settings, "isSupported": False}
+
+
 async def test_policy_and_validation_are_conditions(stage: Stage) -> None:
     await stage.base()
     stage.version()

@@ -150,6 +150,8 @@ def test_any_edit_ends_at_the_spec_in_one_update_and_stays_there(first: Json, se
             ]
             assert told[0] == told[1]
     assert after["tags"] == fresh["tags"]
+    blocked = [bool(body["properties"]["safetyProfile"].get("blockDeletionBeforeEndOfLife")) for body in (after, fresh)]
+    assert blocked[0] == blocked[1]
 
 
 def test_what_is_not_reported_is_sent_once_and_taken_back_once() -> None:
@@ -164,6 +166,26 @@ def test_what_is_not_reported_is_sent_once_and_taken_back_once() -> None:
     body = plan.update_body(back, existing, publishing.wanted_regions(back, existing), OWNER)
     assert body["properties"]["publishingProfile"]["targetRegions"][0]["excludeFromLatest"] is False
     assert plan.differences(version("westeurope", managed=plan.managed_fields(back)), OWNER, existing) == []
+
+
+def test_secrets_provisioning_is_asked_for_once_even_if_azure_keeps_its_own() -> None:
+    first = {"securityProfile": {"secretsProvisioningSettings": {"isSupported": True}}}
+    second = {"securityProfile": {"secretsProvisioningSettings": {"isSupported": False}}}
+    existing = created(version(**first))
+    asked = version(managed=plan.managed_fields(version(**first)), **second)
+    assert plan.differences(asked, OWNER, existing) == ["securityProfile.secretsProvisioningSettings"]
+    again = version(managed=plan.managed_fields(asked), **second)
+    assert plan.differences(again, OWNER, existing) == []
+
+
+def test_a_block_that_leaves_the_spec_is_lifted() -> None:
+    blocked = version(safetyProfile={"blockDeletionBeforeEndOfLife": True})
+    existing = created(blocked)
+    lifted = version(managed=plan.managed_fields(blocked))
+    assert plan.differences(lifted, OWNER, existing) == ["safetyProfile.blockDeletionBeforeEndOfLife"]
+    after = updated(lifted, existing)
+    assert after["properties"]["safetyProfile"]["blockDeletionBeforeEndOfLife"] is False
+    assert plan.differences(version(), OWNER, existing) == [], "somebody else's block stays"
 
 
 def test_what_others_have_set_stays() -> None:

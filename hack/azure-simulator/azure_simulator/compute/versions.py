@@ -224,6 +224,11 @@ class Versions(Kind):
             safetyProfile=safety_profile(sent.get("safetyProfile"), version.properties.get("safetyProfile")),
             provisioningState="Updating",
         )
+        # The SDK's words: used on create or update. UEFI settings of an update are left alone (inferred).
+        secrets = as_object(sent.get("securityProfile"), "securityProfile").get("secretsProvisioningSettings")
+        if secrets:
+            version.properties["securityProfile"] = {"secretsProvisioningSettings": secrets}
+            version.properties["imageMetadataProfiles"] = metadata_profiles(version.properties["securityProfile"])
         return self._replicate(call, version, profile, states, 200)
 
     def _restore(self, call: Call, kept: Resource, tags: object) -> Reply:
