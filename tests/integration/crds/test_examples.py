@@ -35,3 +35,10 @@ def test_readme_names_every_example() -> None:
 def test_names_are_unique() -> None:
     names = [(document["kind"], document["metadata"]["name"]) for _, document in DOCUMENTS]
     assert len(names) == len(set(names))
+
+
+def test_versions_are_unique() -> None:
+    """All examples can be applied together: no two are the same version of a definition."""
+    specs = [document["spec"] for _, document in DOCUMENTS if document["kind"] == "ImageVersion"]
+    versions = [(spec["definitionRef"]["name"], spec["version"]) for spec in specs]
+    assert len(versions) == len(set(versions))
