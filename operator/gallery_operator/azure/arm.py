@@ -146,17 +146,7 @@ class Arm(Lists):
         Raises:
             AzureError: See the class; Azure did not accept the request.
         """
-        rid = _parse(resource_id)
-        kind = _kind(rid)
-        response = await self._requests.begin(
-            rid,
-            kind.write,
-            f"{kind.label}.put",
-            lambda client, polling: getattr(client, kind.group).begin_create_or_update(
-                rid.resource_group, *rid.names, dict(body), polling=polling
-            ),
-        )
-        return document_of(response)
+        return await self._write(resource_id, "put", "begin_create_or_update", body)
 
     async def patch(self, resource_id: str | ResourceId, body: Mapping[str, Any]) -> dict[str, Any]:
         """Begin to change a part of a resource; what the body does not name stays.
@@ -172,13 +162,18 @@ class Arm(Lists):
         Raises:
             AzureError: See the class; Azure did not accept the request.
         """
+        return await self._write(resource_id, "patch", "begin_update", body)
+
+    async def _write(
+        self, resource_id: str | ResourceId, verb: str, method: str, body: Mapping[str, Any]
+    ) -> dict[str, Any]:
         rid = _parse(resource_id)
         kind = _kind(rid)
         response = await self._requests.begin(
             rid,
             kind.write,
-            f"{kind.label}.patch",
-            lambda client, polling: getattr(client, kind.group).begin_update(
+            f"{kind.label}.{verb}",
+            lambda client, polling: getattr(getattr(client, kind.group), method)(
                 rid.resource_group, *rid.names, dict(body), polling=polling
             ),
         )

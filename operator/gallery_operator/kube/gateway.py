@@ -20,7 +20,6 @@ from gallery_operator.kube.paths import path_of
 
 Body = dict[str, Any]
 _TIMEOUT_SECONDS = 30.0
-_MERGE_PATCH = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 
 
@@ -179,17 +178,13 @@ class KubeGateway:
         metrics.KUBERNETES_WRITES.labels(kind=kind, verb="update").inc()
         return replaced
 
-    async def merge_patch(self, kind: str, namespace: str, name: str, patch: Mapping[str, Any]) -> Body:
-        """Apply a JSON merge patch to an object."""
-        return await self._patch(kind, namespace, name, dict(patch), _MERGE_PATCH, "")
-
     async def json_patch(self, kind: str, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> Body:
         """Apply a JSON patch to an object.
 
         Raises:
             KubeError: ``CONFLICT`` when a ``test`` in it fails.
         """
-        return await self._patch(kind, namespace, name, [dict(each) for each in operations], _JSON_PATCH, "")
+        return await self._patch(kind, namespace, name, operations, "")
 
     async def patch_status(self, kind: str, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> Body:
         """Apply a JSON patch to the ``status`` subresource; returns the whole object as the server has it.
@@ -199,7 +194,7 @@ class KubeGateway:
         Raises:
             KubeError: ``CONFLICT`` when a ``test`` in it fails.
         """
-        return await self._patch(kind, namespace, name, [dict(each) for each in operations], _JSON_PATCH, "/status")
+        return await self._patch(kind, namespace, name, operations, "/status")
 
     async def delete(
         self, kind: str, namespace: str, name: str, uid: str | None = None, *, foreground: bool = False
@@ -253,10 +248,15 @@ class KubeGateway:
         """Return the JSON document at a path, for example discovery documents."""
         return await self._request("GET", path, f"read {path}")
 
-    async def _patch(self, kind: str, namespace: str, name: str, patch: object, content_type: str, sub: str) -> Body:
-        what = f"patch {kind} {namespace}/{name}{sub}"
+    async def _patch(
+        self, kind: str, namespace: str, name: str, operations: Sequence[Mapping[str, Any]], sub: str
+    ) -> Body:
         patched = await self._request(
-            "PATCH", path_of(kind).item(namespace, name) + sub, what, body=patch, content_type=content_type
+            "PATCH",
+            path_of(kind).item(namespace, name) + sub,
+            f"patch {kind} {namespace}/{name}{sub}",
+            body=[dict(each) for each in operations],
+            content_type=_JSON_PATCH,
         )
         metrics.KUBERNETES_WRITES.labels(kind=kind, verb="patch-status" if sub else "patch").inc()
         return patched

@@ -69,16 +69,15 @@ async def test_status_goes_to_its_subresource_and_never_to_a_namesake(kube: Kube
     write = {"op": "add", "path": "/status", "value": {"location": "x"}}
     changed = await kube.patch_status("Gallery", namespace, "g", [write])
     assert changed["status"] == {"location": "x"}
-    changed = await kube.merge_patch(
-        "Gallery", namespace, "g", {"status": {"location": "y"}, "spec": {"description": "d"}}
-    )
+    behind = {"op": "add", "path": "/status/location", "value": "y"}
+    changed = await kube.json_patch("Gallery", namespace, "g", [behind])
     assert changed["status"] == {"location": "x"}
     other = [{"op": "test", "path": "/metadata/uid", "value": "00000000-0000-0000-0000-000000000000"}, write]
     with pytest.raises(KubeError) as refused:
         await kube.patch_status("Gallery", namespace, "g", other)
     assert refused.value.reason is KubeReason.CONFLICT
     with pytest.raises(KubeError) as refused:
-        await kube.merge_patch("Gallery", namespace, "g", {"spec": {"location": "eastus"}})
+        await kube.json_patch("Gallery", namespace, "g", [{"op": "add", "path": "/spec/location", "value": "eastus"}])
     assert refused.value.reason is KubeReason.INVALID
     assert "cannot be moved" in str(refused.value)
     with pytest.raises(KubeError) as refused:
