@@ -239,7 +239,7 @@ class Arm:
     def _charge(self, subscription: str, namespace: str, method: str, types: str, target: Target) -> str | None:
         if namespace.lower() != "microsoft.compute":
             return None
-        budgets = budgets_for(method, types, is_list=target.is_list, action=target.action)
+        budgets = budgets_for(method, types, is_list=target.is_list, action=target.action, whole=target.group is None)
         return self.engine.throttle.charge(subscription, budgets)
 
 

@@ -43,6 +43,7 @@ _BUDGETS: dict[tuple[str, str], tuple[Budget, ...]] = {
     (_GALLERY, "read"): _pair("GetGallery", 350, 2500),
     (_GALLERY, "delete"): _pair("DeleteGallery", 50, 300),
     (_GALLERY, "list"): _pair("ListGalleryInResourceGroup", 100, 1000),
+    (_GALLERY, "listall"): _pair("ListGalleryInSubscription", 100, 1000),
     (_GALLERY, "share"): _pair("PostShareGallery", 10, 60),
     (_DEFINITION, "write"): _pair("CreateUpdateGalleryImage", 150, 750),
     (_DEFINITION, "read"): _pair("GetGalleryImage", 600, 3000),
@@ -89,11 +90,15 @@ _BUDGETS: dict[tuple[str, str], tuple[Budget, ...]] = {
 _VERBS = {"put": "write", "patch": "write", "get": "read", "head": "read", "delete": "delete"}
 
 
-def budgets_for(method: str, types: str, *, is_list: bool, action: str | None) -> tuple[Budget, ...]:
-    """Return the budgets that a request to a Microsoft.Compute resource type draws from."""
+def budgets_for(
+    method: str, types: str, *, is_list: bool, action: str | None, whole: bool = False
+) -> tuple[Budget, ...]:
+    """Return the budgets that a request to a Microsoft.Compute resource type draws from; `whole`: of a subscription."""
     verb = "list" if is_list else _VERBS.get(method.lower(), "")
     if action is not None:
         verb = "share" if action.lower() == "share" else "access"
+    if whole and is_list and (types.lower(), "listall") in _BUDGETS:
+        verb = "listall"
     return _BUDGETS.get((types.lower(), verb), ())
 
 

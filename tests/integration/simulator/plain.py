@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from azure_simulator.replay import Answer
+from azure_simulator.replaying.interaction import Answer
 from tests.support.azure import TENANT, AzureStand
 
 __all__ = ["Send", "client"]

@@ -94,7 +94,9 @@ class Images(Kind):
         if machine is None:
             raise ArmError(404, "NotFound", f"Resource {rid.name if rid else identity} is not found.")
         require_generalized(machine)
-        return dict(machine.properties["storageProfile"])
+        profile = dict(machine.properties["storageProfile"])
+        # A machine's profile has no state; an image of it is generalized (seen in recorded traffic).
+        return {**profile, "osDisk": {"osState": "Generalized", **profile.get("osDisk", {})}}
 
     async def _disks(self, image: Resource, profile: dict[str, Any], location: str) -> dict[str, Any]:
         main = as_object(profile.get("osDisk"), "properties.storageProfile.osDisk")
@@ -134,7 +136,10 @@ class Images(Kind):
         row = {"container": place.container, "name": place.name, "size": disk.size, "lun": lun}
         rows.append({**row, "caching": caching, "origin": disk.origin, "osType": sent.get("osType")})
         shown = {} if lun is None else {"lun": lun}
-        for name in ("osType", "osState", "blobUri", "managedDisk", "snapshot", "diskEncryptionSet"):
+        names = ["osType", "osState", "blobUri", "managedDisk", "snapshot", "diskEncryptionSet"]
+        if sent.get("blobUri"):
+            names.append("diskSizeGB")
+        for name in names:
             if sent.get(name):
                 shown[name] = sent[name]
         return {**shown, "caching": caching, "storageAccountType": sent.get("storageAccountType") or "Standard_LRS"}

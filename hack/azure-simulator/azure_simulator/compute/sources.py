@@ -274,6 +274,8 @@ def _whole(
             disks, state = _machine_disks(engine, found, location), machine_state(found)
         else:
             disks, state = _image_disks(engine, found), "Generalized"
+    if not disks:
+        raise _not_found(identity)
     wanted: dict[int | None, Any] = {None: as_object(main, "osDiskImage").get("hostCaching")}
     wanted.update({item.get("lun"): item.get("hostCaching") for item in map(dict, data)})
     disks = [

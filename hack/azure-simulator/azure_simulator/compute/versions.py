@@ -29,6 +29,7 @@ __all__ = ["Versions"]
 
 _NAME = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,10})", re.ASCII)
 _INT32 = 2**31 - 1
+_SAFETY_FROM = "2022-03-03"  # seen: with 2019-07-01, a region could be taken out without more ado
 
 
 class Versions(Kind):
@@ -211,7 +212,8 @@ class Versions(Kind):
             publishing = {**publishing, "targetRegions": before["targetRegions"]}
         profile = build_profile(publishing, str(version.body["location"]), before)
         states = replication.restore(version.internal["regions"])
-        self._check_removal(version, states, profile)
+        if call.api_version >= _SAFETY_FROM:
+            self._check_removal(version, states, profile)
         luns = [row["lun"] for row in version.internal["disks"] if row["lun"] is not None]
         self._check_sets(profile, luns, rid.subscription)
         body = {**profile.body, "publishedDate": before["publishedDate"]}

@@ -1,0 +1,1 @@
+"""Recorded traffic of the real service, played against the simulator and compared."""
