@@ -21,7 +21,7 @@ from azure_simulator.compute.replication import (
 from azure_simulator.config import Timings
 from azure_simulator.errors import ArmError
 from azure_simulator.faults import RegionFault
-from azure_simulator.replay import compare
+from azure_simulator.replaying.compare import compare
 from azure_simulator.store import Resource, Store
 from hypothesis import given
 from hypothesis import strategies as st
