@@ -121,12 +121,22 @@ def version(document: Mapping[str, Any], definition_object: str, options: Export
     publishing["targetRegions"] = [
         {**each, "name": normal(str(each.get("name")))} for each in publishing.get("targetRegions") or []
     ]
+    publishing["targetExtendedLocations"] = [
+        _edge_zone(each) for each in publishing.get("targetExtendedLocations") or []
+    ]
     source, notes = _source(properties.pop("storageProfile", None) or {})
     spec: Json = {"definitionRef": {"name": definition_object}, "version": number, "source": source}
     found = _manifest(
         ImageVersion, f"{definition_object}-{number}", spec, {**properties, **publishing}, document, options
     )
     return Manifest(found.body, (*notes, *found.notes))
+
+
+def _edge_zone(zone: Mapping[str, Any]) -> Json:
+    # Azure may mark what nobody chose: ``StandardSSD_LRS(default)``.
+    kind = zone.get("storageAccountType")
+    told = {**zone, "name": normal(str(zone.get("name")))}
+    return told if kind is None else {**told, "storageAccountType": str(kind).removesuffix("(default)")}
 
 
 def object_name(azure_name: str) -> str:
@@ -136,7 +146,8 @@ def object_name(azure_name: str) -> str:
     """
     plain = azure_name.lower()
     name = re.sub(r"[^a-z0-9.-]", "-", plain)
-    name = re.sub(r"\.(?=[.-])|(?<=[-])\.", "-", name).strip("-.")[:_LONGEST_NAME]
+    # A label neither begins nor ends with a dash, and none is empty.
+    name = re.sub(r"[.-]*\.[.-]+|[.-]+\.[.-]*", "-", name).strip("-.")[:_LONGEST_NAME]
     if name == plain:
         return name
     return f"{name}-{hashlib.sha256(azure_name.lower().encode()).hexdigest()[:5]}"

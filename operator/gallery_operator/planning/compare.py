@@ -20,6 +20,7 @@ _MEANT = {
     "architecture": "x64",
     "hyperVGeneration": "V1",
     "regionalReplicaCount": 1,
+    "permissions": "Private",
     "storageAccountType": "Standard_LRS",
 }
 # Nobody writes these in a spec.

@@ -143,6 +143,22 @@ def example(name: str) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.parametrize(
+    ("declared", "option"),
+    [
+        ("TrustedLaunchSupported", "TrustedLaunchSupported"),
+        ("TrustedLaunchAndConfidentialVmSupported", "TrustedLaunchAndConfidentialVMSupported"),
+        ("ConfidentialVmSupported", None),
+        ("TrustedLaunch", None),
+        ("Standard", None),
+    ],
+)
+def test_a_disk_says_which_definitions_can_take_it(declared: str, option: str | None) -> None:
+    disk = ManagedDisk.model_validate({"resourceGroup": "rg", "location": "westeurope"})
+    body = disk_body(vhd_import(), disk, GuestProfile(features={"SecurityType": declared}), 64 * 1024**2, {})
+    assert body["properties"]["supportedCapabilities"].get("supportedSecurityOption") == option
+
+
 def test_disk_is_that_of_the_published_example() -> None:
     """Except for the system (ours is for Linux), and for what we say besides: SKU, generation, capabilities, tags."""
     wanted = example("2026-03-02/diskExamples/Disk_Create_FromUploadPreparedSecure.json")
