@@ -1,13 +1,12 @@
-"""The one table from Azure's error codes and texts to what they mean and what the user does next.
+"""The one table from Azure's error codes to what they mean and what the user does next.
 
 Sources: recorded answers of the service, its published troubleshooting table for shared images, and issues that quote
 bodies; codes never seen in a body are left out, because an unknown code is retryable by its HTTP status anyway.
+Texts, for codes that say too little, are in :mod:`gallery_operator.azure.error_texts`.
 """
 
-import re
-
 from gallery_operator.azure.error_kinds import ErrorKind
-from gallery_operator.azure.error_meanings import Meaning, TextRule, rows
+from gallery_operator.azure.error_meanings import Meaning, rows
 from gallery_operator.azure.error_table_roles import ROLE_ASSIGNMENTS
 
 K = ErrorKind
@@ -32,7 +31,7 @@ _SAS = (
 )
 
 
-CODES: dict[str, Meaning] = {
+TABLE: dict[str, Meaning] = {
     # --- not there --------------------------------------------------------------------------------------------
     **rows(K.NOT_FOUND, "Check the name; the operator looks again.", "ResourceNotFound", "NotFound", "BlobNotFound"),
     **rows(
@@ -77,7 +76,7 @@ CODES: dict[str, Meaning] = {
     ),
     **rows(
         K.INVALID,
-        "Set blockDeletionBeforeEndOfLife to false, or move endOfLifeDate, and delete again.",
+        "Set blockDeletionBeforeEndOfLife to false (or take it out), or wait until endOfLifeDate has passed.",
         "DeleteGalleryImageVersionBlockedBeforeEndOfLife",
     ),
     # --- who asks -------------------------------------------------------------------------------------------------
@@ -262,6 +261,9 @@ CODES: dict[str, Meaning] = {
         "SharedGalleryRetryableError",
     ),
 }
+"""Code, as Azure spells it, to meaning."""
+
+CODES: dict[str, Meaning] = {code.lower(): meaning for code, meaning in TABLE.items()}
 """Lower-case code to meaning. Azure spells a code the same everywhere, but comparing without case costs nothing."""
 
 VAGUE_CODES = frozenset(
@@ -271,100 +273,14 @@ VAGUE_CODES = frozenset(
         "conflict",
         "operationnotallowed",
         "invalidrequestcontent",
+        "invalidrequestformat",
+        "invalidresource",
+        "invalidinput",
         "canceled",
         "notfound",
     }
 )
 """Codes used for many things: the text decides first, a more telling nested code second."""
-
-
-def _text(pattern: str, kind: ErrorKind, next_step: str) -> TextRule:
-    return TextRule(re.compile(pattern, re.IGNORECASE), Meaning(kind, next_step))
-
-
-TEXTS: tuple[TextRule, ...] = (
-    _text(r"too many requests", K.THROTTLED, "Nothing to do: the operator waits and tries again."),
-    _text(
-        r"before nested resources are deleted|while nested resources exist",
-        K.DEPENDENTS,
-        "Delete the nested resources first; Azure may need 20 seconds to notice that they are gone.",
-    ),
-    _text(r"marked for deletion", K.CONFLICT, "Wait until the resource is gone; the operator then makes it anew."),
-    _text(
-        r"DeleteGalleryImageVersionBlockedBeforeEndOfLife|blockDeletionBeforeEndOfLife",
-        K.INVALID,
-        "Set blockDeletionBeforeEndOfLife to false, or move endOfLifeDate, and delete again.",
-    ),
-    _text(
-        r"Please check source exists|storage account .* (?:was|is) not found|Parent resource .* not found",
-        K.DEPENDENCY,
-        "Create the source, in the same region as the image version, or correct its id; the operator tries again.",
-    ),
-    _text(
-        r"gallery(?: image(?: version)?)? quota",
-        K.QUOTA,
-        "A subscription may have 100 galleries, 1,000 definitions and 10,000 versions in a region unless Azure grants "
-        "more. Delete what is no longer needed (a definition's spec.retention can do that) or ask Azure for a higher "
-        "quota; the operator tries again.",
-    ),
-    _text(
-        r"\bquota\b|exceeding approved|limit .* (?:has been )?reached",
-        K.QUOTA,
-        "Ask Azure for a higher quota, or delete what is no longer used; the operator tries again.",
-    ),
-    _text(
-        r"cookie value in VHD footer|unsupported virtual size|must be a multiple of MiB",
-        K.INVALID,
-        "Upload a fixed VHD whose virtual size is a whole number of MiB and whose last 512 bytes are its footer.",
-    ),
-    _text(
-        r"exceeds the max(?:imum)? size",
-        K.INVALID,
-        "Make the disk smaller than the limit in the message, or use replicationMode Shallow.",
-    ),
-    _text(
-        r"Gallery replication jobs failed in one or more regions",
-        K.RETRY,
-        "The operator removes the failed regions and adds them again, a bounded number of times.",
-    ),
-    _text(
-        r"Changing property .* is not allowed|Adding new Data Disks or changing the LUN",
-        K.INVALID,
-        "Azure does not let this property change: set it back, or make a new object with another name or version.",
-    ),
-    _text(
-        r"already exists\. Choose a different publisher, offer, sku",
-        K.INVALID,
-        "Choose another publisher, offer or sku: the three together are unique in a gallery.",
-    ),
-    _text(
-        r"EndOfLifeDate must be set to a future date", K.INVALID, "Set endOfLifeDate to a future date, or remove it."
-    ),
-    # https://github.com/hashicorp/packer-plugin-azure/issues/304
-    _text(
-        r"security type .* is not supported for the source",
-        K.INVALID,
-        "Make the version of a VHD in a page blob (a VhdImport with destination.pageBlob), of a managed image or of "
-        "another version, or use a definition with SecurityType Standard.",
-    ),
-    _text(
-        r"cannot point to same blob|Duplicated source ids|Duplicated lun",
-        K.INVALID,
-        "Give each disk a source and a lun of its own.",
-    ),
-    _text(
-        r"must either be a managed image|must be a managed disk or snapshot|cannot contain an ephemeral OS disk|"
-        r"must be created from Managed Disks|cannot contain disk .* UltraSSD|different plan",
-        K.INVALID,
-        "Name another source, or change it as the message says; a version's source is never changed, make a new one.",
-    ),
-    _text(
-        r"different (?:Hypervisor generation|OS type|architecture)|since the OS State in the parent",
-        K.INVALID,
-        "Use a source that fits the definition's osType, osState, hyperVGeneration and architecture.",
-    ),
-)
-"""Tried in this order when the code is vague, unknown or missing."""
 
 
 def meaning_of_status(status: int | None) -> Meaning:

@@ -36,4 +36,4 @@ ROLE_ASSIGNMENTS: dict[str, Meaning] = {
         "RoleAssignmentLimitExceeded",
     ),
 }
-"""Lower-case code to meaning."""
+"""Code to meaning."""

@@ -1,8 +1,8 @@
 """From an exception of the Azure SDK to one :class:`AzureError`.
 
-The table of codes is in :mod:`gallery_operator.azure.error_table`, how a body is read in
-:mod:`gallery_operator.azure.error_bodies`. What is not known is retryable: a level-based operator loses nothing by
-asking again, and much by giving up.
+Codes are in :mod:`gallery_operator.azure.error_table`, texts in :mod:`gallery_operator.azure.error_texts`; how a body
+is read is in :mod:`gallery_operator.azure.error_bodies`. What is not known is retryable: a level-based operator loses
+nothing by asking again, and much by giving up.
 """
 
 import ssl
@@ -14,7 +14,8 @@ from gallery_operator.azure import error_bodies
 from gallery_operator.azure.error_bodies import ErrorBody, clean
 from gallery_operator.azure.error_kinds import AzureError, ErrorKind
 from gallery_operator.azure.error_meanings import Meaning
-from gallery_operator.azure.error_table import CODES, TEXTS, VAGUE_CODES, meaning_of_status
+from gallery_operator.azure.error_table import CODES, VAGUE_CODES, meaning_of_status
+from gallery_operator.azure.error_texts import TEXTS
 
 __all__ = ["AzureError", "ErrorKind", "classify", "classify_answer", "is_absence"]
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from azure.core import exceptions as core
+from hack.generate_errors import DOES, error_files
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery_operator.azure import error_bodies
 from gallery_operator.azure.error_kinds import AzureError, ErrorKind
-from gallery_operator.azure.error_table import CODES, TEXTS
+from gallery_operator.azure.error_meanings import Meaning, TextRule
+from gallery_operator.azure.error_table import CODES, TABLE
+from gallery_operator.azure.error_texts import TEXTS
 from gallery_operator.azure.errors import classify, classify_answer, is_absence
 
 K = ErrorKind
@@ -308,3 +311,32 @@ def test_every_row_says_what_to_do() -> None:
     for meaning in [*CODES.values(), *(rule.meaning for rule in TEXTS)]:
         assert meaning.next_step[0].isupper() and meaning.next_step.endswith((".", "namespace>:<name>"))
         assert len(meaning.next_step) < 400
+
+
+ENVELOPES = [(400, "InvalidParameter"), (409, "Conflict"), (409, "OperationNotAllowed"), (400, "SomethingNew"), (None, "SomethingNew")]  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", TEXTS, ids=lambda rule: rule.pattern.pattern[:40])
+@pytest.mark.parametrize(("status", "code"), ENVELOPES)
+def test_a_text_means_the_same_whatever_comes_with_it(rule: TextRule, status: int | None, code: str) -> None:
+    """The end of a long-running operation has no status, and nobody has seen all codes."""
+    assert rule.says
+    for text in rule.says:
+        error = classify_answer(status, error_bodies.ErrorBody((code,), text), "x")
+        assert Meaning(error.kind, error.next_step) == rule.meaning, text
+        assert error.code == code
+
+
+def test_the_page_has_all_that_is_in_the_tables() -> None:
+    (page,) = error_files().values()
+    assert set(DOES) == set(ErrorKind)
+    for code, meaning in TABLE.items():
+        line = next(line for line in page.splitlines() if f"`{code}`" in line)
+        assert f"| {meaning.kind.value} |" in line
+    texts = [text for rule in TEXTS for text in rule.says]
+    assert len(texts) == len(set(texts))
+    assert page.count("<br>") == len(texts) - len(TEXTS)
+
+
+def test_no_code_is_in_the_table_twice() -> None:
+    assert len(CODES) == len(TABLE)
