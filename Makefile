@@ -24,6 +24,11 @@ bench-check: ## Time and memory of all checks on an installed Debian, beside gue
 	@hack/setup python
 	@$(PYTHON) hack/bench/check.py
 
+.PHONY: bench-upload
+bench-upload: ## Time, CPU and memory of an upload, beside azcopy, into a local page-blob sink (ARGS="--size 2 --disk dense")
+	@hack/setup python
+	@$(PYTHON) hack/bench/upload.py $(ARGS)
+
 .PHONY: lint
 lint: ## Style, types, layers, and that generated files are current
 	@hack/test lint

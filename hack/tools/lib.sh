@@ -19,6 +19,7 @@ TOOLS=(
   "kind|kind|sigs.k8s.io/kind"
   "pause|helpers|./pause"
   "volume-helper|helpers|./volume-helper"
+  "page-blob-sink|page-blob-sink|."
   "helm-docs|helm-docs|github.com/norwoodj/helm-docs/cmd/helm-docs"
 )
 

@@ -1,0 +1,3 @@
+module gallery-operator.dev/hack/tools/page-blob-sink
+
+go 1.25.0
