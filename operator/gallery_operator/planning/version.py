@@ -1,10 +1,12 @@
 """Image version: what to send to Azure, and how what is there differs."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from gallery_operator.api import ImageVersion
 from gallery_operator.planning import publishing
+from gallery_operator.planning.moments import aware, parsed
 from gallery_operator.planning.names import fingerprint
 from gallery_operator.planning.ownership import desired_tags, tags_differ
 from gallery_operator.planning.regions import normal
@@ -116,6 +118,25 @@ def needs_removal_permit(version: ImageVersion, existing: Mapping[str, Any]) -> 
     safety = (existing.get("properties") or {}).get("safetyProfile") or {}
     allowed = bool(safety.get("allowDeletionOfReplicatedLocations"))
     return bool(there - wanted) and not allowed and version.spec.safety_profile.allow_deletion_of_replicated_locations
+
+
+def blocked_until(existing: Mapping[str, Any], now: datetime) -> datetime | None:
+    """Return until when Azure refuses to delete a version (``blockDeletionBeforeEndOfLife``); None when it does not.
+
+    Args:
+        existing: What Azure has.
+        now: Present time.
+    """
+    properties = existing.get("properties") or {}
+    if not (properties.get("safetyProfile") or {}).get(_BLOCK):
+        return None
+    end = parsed((properties.get("publishingProfile") or {}).get("endOfLifeDate"))
+    return end if end is not None and end > aware(now) else None
+
+
+def lifts_block(version: ImageVersion) -> bool:
+    """Whether the spec says that the version may be deleted before its end of life: now, or by what was taken out."""
+    return _safety(version).get(_BLOCK) is False
 
 
 def _safety(version: ImageVersion) -> dict[str, bool]:

@@ -1,7 +1,6 @@
 """Reconciles ``ImageVersion``."""
 
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +41,7 @@ from gallery_operator.reconcilers.softdelete import delete_version, restore
 from gallery_operator.reconcilers.sources import resolve
 from gallery_operator.reconcilers.version_imports import make_imports
 from gallery_operator.reconcilers.version_lifecycle import with_lifecycle
+from gallery_operator.reconcilers.version_update import lift_block, put_update
 
 _log = logging.getLogger(__name__)
 
@@ -189,6 +189,9 @@ async def finalize(ctx: Context, version: ImageVersion) -> Report:
         return Report(Done("The image version is gone.", "Deleted"))
     state = properties(existing).get("provisioningState")
     if state != "Deleting":
+        report = await lift_block(ctx, version, arm, resource_id, existing)
+        if report is not None:
+            return report
         soft, bypass = scope is not None and scope.gallery.soft_delete, version.spec.bypass_soft_delete
         await delete_version(arm, resource_id, failed=state == "Failed", soft=soft, bypass=bypass)
     message = "Deleting the image version."
@@ -300,7 +303,7 @@ async def _update(ctx: Context, seen: _Observed, differs: list[str]) -> Report:
     else:
         regions = wanted_regions(version, seen.existing)
         what = ", ".join(differs)
-    updated = await _put(seen, regions)
+    updated = await put_update(version, seen.scope.gallery.arm, seen.resource_id, seen.existing, regions, seen.owner)
     statuses = replication.region_statuses(
         version, {**seen.existing, "properties": {**properties(seen.existing), **properties(updated)}}
     )
@@ -308,16 +311,6 @@ async def _update(ctx: Context, seen: _Observed, differs: list[str]) -> Report:
     event = ("Normal", "Updating", f"Updating version {version.spec.version}: {what}.")
     outcome = Waiting("Updating", f"Updating: {what}.", polling(ctx, version), after.ready)
     return after.report(outcome, event, managedFields=plan.managed_fields(version))
-
-
-async def _put(seen: _Observed, regions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Send an update; the keys of secure boot as Azure has them: it shows them only when asked."""
-    arm, profile = seen.scope.gallery.arm, seen.version.spec.security_profile
-    uefi = None
-    if profile is not None and profile.uefi_settings is not None:
-        shown = await arm.get(seen.resource_id, expand="UefiSettings")
-        uefi = (properties(shown).get("securityProfile") or {}).get("uefiSettings")
-    return await arm.put(seen.resource_id, plan.update_body(seen.version, seen.existing, regions, seen.owner, uefi))
 
 
 async def _repair(ctx: Context, seen: _Observed, mend: replication.Repair) -> Report:
@@ -338,7 +331,7 @@ async def _repair(ctx: Context, seen: _Observed, mend: replication.Repair) -> Re
     regions = [each for each in existing_regions(version, seen.existing) if normal(str(each["name"])) not in leaving]
     for name in mend.remove:
         metrics.REGION_REPAIRS.labels(region=name).inc()
-    await _put(seen, regions)
+    await put_update(version, seen.scope.gallery.arm, seen.resource_id, seen.existing, regions, seen.owner)
     message = f"Replication failed in {told}. Taking the region out and adding it again."
     outcome = Waiting("Repairing", message, polling(ctx, version), seen.ready)
     told_regions = [each.to_wire() for each in counted]

@@ -199,6 +199,23 @@ async def test_deletion_in_any_order_leaves_nothing(stage: Stage, first: str) ->
     assert stage.in_azure(f"{COMPUTE}/disks/source")
 
 
+@pytest.mark.parametrize("edit", [{"blockDeletionBeforeEndOfLife": False}, {"blockDeletionBeforeEndOfLife": None}])
+async def test_deletion_before_the_end_of_life_is_blocked_until_the_spec_allows_it(stage: Stage, edit: Json) -> None:
+    await stage.base()
+    stage.version(endOfLifeDate="2099-01-01T00:00:00Z", safetyProfile={"blockDeletionBeforeEndOfLife": True})
+    await stage.ready("ImageVersion", "v1")
+    stage.azure.clear_counts()
+    stage.delete("ImageVersion", "v1")
+    body = await stage.reason("ImageVersion", "v1", "DeletionBlocked")
+    assert stage.stalled(body)
+    assert "until 2099-01-01T00:00:00Z" in ready(body)["message"]
+    asked = [row for row in stage.azure.counts()["counts"] if row["method"] == "DELETE"]
+    assert not asked, "what Azure would refuse is not asked"
+    stage.patch("ImageVersion", "v1", {"spec": {"safetyProfile": edit}})
+    await stage.gone("ImageVersion", "v1")
+    assert not stage.in_azure(stage.version_id)
+
+
 async def test_retain_leaves_what_is_in_azure_and_a_new_object_takes_it_up(stage: Stage) -> None:
     await stage.base()
     stage.version(deletionPolicy="Retain")

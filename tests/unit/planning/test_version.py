@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -191,3 +192,30 @@ def test_progress_in_words() -> None:
     ]
     assert replication.progress_text(states) == "replicating to a (40%), b; removing c"
     assert replication.progress_text([]) == "finishing"
+
+
+@pytest.mark.parametrize(
+    ("block", "end", "blocked"),
+    [
+        (True, "2030-01-01T00:00:00+00:00", True),
+        (True, "2030-01-01T00:00:00.0000000Z", True),
+        (True, "2029-12-31T23:59:59Z", False),
+        (True, None, False),
+        (False, "2031-01-01T00:00:00Z", False),
+        (None, "2031-01-01T00:00:00Z", False),
+    ],
+)
+def test_deletion_is_blocked_before_the_end_of_life(block: bool | None, end: str | None, blocked: bool) -> None:
+    existing = azure("West Europe", endOfLifeDate=end)
+    existing["properties"]["safetyProfile"]["blockDeletionBeforeEndOfLife"] = block
+    now = datetime(2029, 12, 31, 23, 59, 59, tzinfo=UTC)
+    until = plan.blocked_until(existing, now)
+    assert until == (datetime(2030, 1, 1, tzinfo=UTC) if blocked else None)
+
+
+def test_a_block_is_lifted_only_when_the_spec_says_so() -> None:
+    mine = {"managedFields": ["safetyProfile/blockDeletionBeforeEndOfLife"]}
+    assert plan.lifts_block(version(safetyProfile={"blockDeletionBeforeEndOfLife": False}))
+    assert plan.lifts_block(version(status=mine))
+    assert not plan.lifts_block(version(safetyProfile={"blockDeletionBeforeEndOfLife": True}, status=mine))
+    assert not plan.lifts_block(version()), "somebody else has set it"
