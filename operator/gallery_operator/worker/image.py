@@ -12,6 +12,7 @@ from gallery_operator.worker.convert import dynamic_vhd_to_raw, qemu_to_raw
 from gallery_operator.worker.decompress import decompress
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import FdSource, ImageInfo
+from gallery_operator.worker.formats.extents import require_whole
 from gallery_operator.worker.formats.inspect import Compression, DiskFormat
 from gallery_operator.worker.layout import MIB, round_up
 from gallery_operator.worker.sparse import SparseWriter
@@ -126,6 +127,7 @@ def to_raw(fd: int, info: ImageInfo, target: Path, tracker: Tracker) -> None:
         if info.format == "vhd":
             dynamic_vhd_to_raw(source, info, part, tracker)
         else:
+            require_whole(source, info)
             qemu_to_raw(source, info, part, tracker)
         part.replace(target)
     except BaseException:

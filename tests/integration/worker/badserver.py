@@ -46,6 +46,7 @@ class BadServer:
     def __init__(self, tls: tuple[Path, Path] | None = None, host: str = "127.0.0.1") -> None:
         self.scripts: dict[str, Script] = {}
         self.seen: list[Seen] = []
+        self.head_status = 405
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -63,6 +64,10 @@ class BadServer:
                         self._plain(script.status, {"Location": script.location})
                     else:
                         outer._serve(self, script, seen)
+
+            def do_HEAD(self) -> None:
+                with contextlib.suppress(OSError):
+                    self._plain(outer.head_status)
 
             def _plain(self, status: int, headers: dict[str, str] | None = None) -> None:
                 self.send_response(status)
