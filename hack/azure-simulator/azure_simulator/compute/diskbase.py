@@ -103,6 +103,8 @@ class DiskKind(Kind):
         disk.body["sku"] = {"name": self._sku(body)}
         if body.get("zones"):
             disk.body["zones"] = list(body["zones"])
+        if body.get("extendedLocation"):
+            disk.body["extendedLocation"] = as_object(body["extendedLocation"], "extendedLocation")
         self._check_set(properties, rid.subscription, location)
         shown: dict[str, Any] = {"creationData": creation}
         shown.update((name, properties[name]) for name in _ECHOED if properties.get(name) is not None)

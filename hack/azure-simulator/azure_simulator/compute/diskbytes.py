@@ -9,6 +9,7 @@ from ..blobs import BlobPath
 from ..engine import Engine
 from ..errors import ArmError, bad_parameter, not_simulated
 from ..ids import parse_id
+from ..regions import normalise
 from ..store import Resource
 from ..vhd import FOOTER_BYTES, GIB, MIB, footer_problem
 from .base import as_object
@@ -96,7 +97,7 @@ def _copied(engine: Engine, word: str, source: object, location: str) -> NewByte
     found = engine.store.get(rid.key) if rid else None
     if rid is None or found is None or found.type not in ("microsoft.compute/disks", "microsoft.compute/snapshots"):
         raise ArmError(404, "NotFound", f"Resource {rid.name if rid else source} is not found.")
-    if found.body["location"] != location:
+    if normalise(str(found.body["location"])) != location:
         raise bad_parameter(
             f"Source {source} is in location {found.body['location']}, not in {location}.",
             f"{word}.creationData.sourceResourceId",
@@ -109,7 +110,8 @@ def _copied(engine: Engine, word: str, source: object, location: str) -> NewByte
         for name in ("osType", "hyperVGeneration", "architecture", "supportedCapabilities", "securityProfile")
         if name in found.properties
     }
-    inherit["sourceUniqueId"] = found.properties["uniqueId"]
+    if "uniqueId" in found.properties:
+        inherit["sourceUniqueId"] = found.properties["uniqueId"]
     path = BlobPath(engine.config.disk_account, stored["container"], stored["name"])
     return NewBytes(int(stored["size"]), path, inherit)
 
@@ -154,7 +156,7 @@ def _from_image(engine: Engine, creation: dict[str, Any], location: str) -> NewB
 def _referenced(engine: Engine, identity: str, key: str, location: str, path: str) -> Resource | None:
     """Return the version that an image reference means; the id of a definition means its latest in the region."""
     if key != "id":
-        return shared_version(engine, identity, f"{path}.{key}")
+        return shared_version(engine, identity, f"{path}.{key}", location)
     rid = parse_id(identity)
     if rid is None:
         raise bad_parameter(f"The value of parameter {path}.id is invalid.", f"{path}.id")
