@@ -29,6 +29,11 @@ bench-upload: ## Time, CPU and memory of an upload, beside azcopy, into a local 
 	@hack/setup python
 	@$(PYTHON) hack/bench/upload.py $(ARGS)
 
+.PHONY: bench-prepare
+bench-prepare: ## From a compressed disk at a URL to a hashed raw disk, beside curl, xz, qemu-img and sha256sum (ARGS="--data 2 --runs 5")
+	@hack/setup python
+	@$(PYTHON) hack/bench/prepare.py $(ARGS)
+
 .PHONY: lint
 lint: ## Style, types, layers, and that generated files are current
 	@hack/test lint
