@@ -49,9 +49,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    if "killer" in getattr(item, "fixturenames", ()):
-        return 3  # it judges the fire
-    return {"calm": 0, "": 1, "killed": 2}[group_of(item)]
+    fixtures = getattr(item, "fixturenames", ())
+    if "killer" in fixtures:
+        return 4  # it judges the fire
+    if "applied" in fixtures:
+        return 1  # all examples at once: as busy as the scenarios
+    return {"calm": 0, "": 2, "killed": 3}[group_of(item)]
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,7 @@ class Control:
             web.get("/_control/digest", _guard(self._digest)),
             web.put("/_control/resources", _guard(self._put_resource)),
             web.patch("/_control/resources", _guard(self._patch_resource)),
+            web.put("/_control/blobs", _guard(self._put_blob)),
             web.get("/_control/quotas", _guard(self._quotas)),
             web.put("/_control/quotas", _guard(self._set_quotas)),
             web.put("/_control/principals", _guard(self._put_principal)),
@@ -160,6 +161,16 @@ class Control:
         internal = existing.internal if existing is not None and not rows else {"disks": rows}
         self.engine.store.put(Resource(rid.key, rid.type.lower(), parent, body, internal))
         return {"id": rid.path}
+
+    async def _put_blob(self, request: web.Request) -> Any:
+        """Put an empty fixed VHD into a storage account: `{"url": …, "sizeGB": 1}`."""
+        document = await _document(request)
+        place = self.engine.blobs.locate(str(document["url"]))
+        if place is None:
+            raise ValueError("the URL is not in the simulator's blob service")
+        size = int(document["sizeGB"]) * GIB
+        await self.engine.blobs.create(place, size + FOOTER_BYTES, build_footer(size))
+        return {"url": self.engine.blobs.url(place)}
 
     async def _patch_resource(self, request: web.Request) -> Any:
         """Change what Azure says of a resource: `{"id": …, "properties": {…}}`, merged; null takes a value away."""

@@ -72,6 +72,14 @@ def code_of(error: HttpResponseError) -> tuple[int | None, str | None]:
 
 
 @pytest.mark.usefixtures("definition")
+async def test_version_from_a_blob_of_the_control_endpoint(compute: ComputeManagementClient, azure: AzureStand) -> None:
+    url = f"{azure.account_url}/vhds/made.vhd"
+    assert azure.request("PUT", "/_control/blobs", {"url": url, "sizeGB": 1}) == {"url": url}
+    made = await put(compute, body({"osDiskImage": {"source": blob(azure, url)}}))
+    assert made.storage_profile.os_disk_image.size_in_gb == 1
+
+
+@pytest.mark.usefixtures("definition")
 async def test_version_from_blobs(compute: ComputeManagementClient, azure: AzureStand) -> None:
     os_content, data_content = vhd(2, b"os"), vhd(1, b"data")
     storage: dict[str, Any] = {"osDiskImage": {"source": blob(azure, await upload(azure, "os.vhd", os_content))}}

@@ -8,6 +8,7 @@ import json
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,6 +82,11 @@ def built() -> dict[str, Path]:
     return {path.name: path for path in paths}
 
 
+def build(name: str) -> Path:
+    """Return a real disk by its name for hack/images/disks/build; it is built if it is missing."""
+    return Path(run([ROOT / "hack/images/disks/build", name]).splitlines()[-1])
+
+
 def vhd_sha256(raw: bytes) -> str:
     """Return the SHA-256 of the fixed VHD that a raw disk of whole mebibytes becomes."""
     return hashlib.sha256(raw + build_footer(len(raw), hashlib.sha256(raw).digest())).hexdigest()
@@ -136,15 +142,23 @@ def deploy(kube: Kube, image: str) -> None:
         kube.create(pod)
     kube.wait("the disk server", lambda: _pod_ready(kube.get("Pod", space, _POD)), seconds=120, namespaces=(space,))
     digests()
-    _send(kube, built())
+    send(kube, [built()[name] for name in FILES])
 
 
-def _send(kube: Kube, files: dict[str, Path]) -> None:
-    """Copy the real disks into the server's pod through the API server; holes are not sent."""
+def inside(kube: Kube, *command: str | Path, stdin: bytes | None = None) -> str:
+    """Run a program in the server's pod, which has the operator's image, and return its output."""
+    return run([*_inside(kube), *command], stdin=stdin)
+
+
+def _inside(kube: Kube) -> list[str | Path]:
     kubectl = [tool("kubectl"), "--kubeconfig", str(kube.kubeconfig)]
-    inside = [*kubectl, "--context", kube.context, "exec", "-n", names.DISKS_NAMESPACE, "-i", _POD, "--"]
-    present = run([*inside, "find", "/data", "-maxdepth", "1", "-name", "*.from-*", "-printf", "%f\n"]).splitlines()
-    for path in (files[name] for name in FILES):
+    return [*kubectl, "--context", kube.context, "exec", "-n", names.DISKS_NAMESPACE, "-i", _POD, "--"]
+
+
+def send(kube: Kube, files: Iterable[Path]) -> None:
+    """Copy disks into the server's pod through the API server; holes are not sent."""
+    present = inside(kube, "find", "/data", "-maxdepth", "1", "-name", "*.from-*", "-printf", "%f\n").splitlines()
+    for path in files:
         # The folder is named after the recipe of its disks.
         origin = f"{path.name}.from-{path.parent.name}"
         if origin in present:
@@ -152,13 +166,13 @@ def _send(kube: Kube, files: dict[str, Path]) -> None:
         packer = subprocess.Popen(
             ["tar", "--create", "--sparse", "--directory", str(path.parent), path.name], stdout=subprocess.PIPE
         )
-        unpack = [*inside, "tar", "--extract", "--sparse", "--no-same-owner", "--touch", "--directory", "/data"]
+        unpack = [*_inside(kube), "tar", "--extract", "--sparse", "--no-same-owner", "--touch", "--directory", "/data"]
         done = subprocess.run(unpack, stdin=packer.stdout, capture_output=True, timeout=300, check=False)
         if packer.stdout is not None:
             packer.stdout.close()
         if packer.wait() != 0 or done.returncode != 0:
             raise CommandError(f"{path.name} did not get into the cluster: {done.stderr.decode()[-1000:]}")
-        run([*inside, "touch", f"/data/{origin}"])
+        inside(kube, "touch", f"/data/{origin}")
 
 
 def counts(kube: Kube) -> dict[str, int]:
@@ -181,7 +195,10 @@ def authority(kube: Kube) -> str:
 
 
 def filler(namespace: str, name: str, claim: str, image: str, url: str, path: str) -> Json:
-    """Return a pod that puts a file of the disk server on a claim, keeping its holes."""
+    """Return a pod that puts a file of the disk server on a claim, keeping its holes.
+
+    A VHD that is to be a ``.raw`` file loses its footer.
+    """
     program = (
         "import os, ssl, sys, urllib.request\n"
         "ssl._create_default_https_context = ssl._create_unverified_context\n"
@@ -190,7 +207,8 @@ def filler(namespace: str, name: str, claim: str, image: str, url: str, path: st
         "with urllib.request.urlopen(url) as source, open(path, 'wb') as target:\n"
         "    while chunk := source.read(1 << 20):\n"
         "        target.write(chunk) if any(chunk) else target.seek(len(chunk), 1)\n"
-        "    target.truncate()\n"
+        "    size = target.tell()\n"
+        "    target.truncate(size - 512 if url.endswith('.vhd') and path.endswith('.raw') else size)\n"
     )
     return {
         "apiVersion": "v1",

@@ -9,6 +9,7 @@
 - ``/redirect?to=<url>``: redirects there
 - ``/garbage``: text that is no disk
 - ``/qcow2-with-backing-file``: a qcow2 image that wants to be read together with ``/etc/passwd``
+- ``/<file>``: the same as ``/disks/<file>``, as the URLs in docs/examples have it
 - ``/counts``: how often each path was asked for
 
 The same over TLS, with a certificate of a private CA, on the second port.
@@ -203,6 +204,7 @@ async def serve(data: Path, tls: Path, http: int, https: int) -> None:
             web.get("/garbage", garbage),
             web.get("/qcow2-with-backing-file", backing),
             web.get("/counts", counts),
+            web.get("/{name}", disks),
         ]
     )
     runner = web.AppRunner(application, access_log=None)

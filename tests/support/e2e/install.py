@@ -108,7 +108,7 @@ def values(image: str, authority: str) -> dict[str, Any]:
             # The simulator's budgets count its own, quicker time.
             "rateFactor": TIME_SCALE,
         },
-        "worker": {"allowedSourceHosts": [names.DISKS_HOST]},
+        "worker": {"allowedSourceHosts": [names.DISKS_HOST, names.EXAMPLES_HOST]},
     }
 
 

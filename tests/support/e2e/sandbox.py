@@ -151,6 +151,10 @@ class Sandbox:
         metadata = {"name": name, "namespace": self.namespace}
         return self.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded})
 
+    def secret_text(self, name: str, key: str) -> str:
+        """Return a value of a Secret."""
+        return base64.b64decode(self.get("Secret", name)["data"][key]).decode()
+
     def credential(self, name: str = "gallery-operator-credential", secret: str | None = None) -> str:
         """Make a Secret with a client secret for Azure and return the client secret."""
         value = secret if secret is not None else self.canary("client-secret")

@@ -5,6 +5,7 @@ Environment:
 - ``KUBECONFIG`` with ``GALLERY_OPERATOR_E2E_IMAGE``: use this cluster and this image of the operator. The simulator's
   images are named by ``GALLERY_OPERATOR_E2E_SIMULATOR_IMAGE`` and ``GALLERY_OPERATOR_E2E_AZURITE_IMAGE``.
 - ``GALLERY_OPERATOR_E2E_CONTEXT``: the kubeconfig's context to use; it also says that this context is meant for tests.
+- ``GALLERY_OPERATOR_CLUSTER``: name of the cluster that the tests make, so that several can be there at a time.
 - ``GALLERY_OPERATOR_E2E_KEEP=1``: leave the cluster as it is at the end, for a look or for a quicker next run.
 - ``GALLERY_OPERATOR_E2E_INSTALLED=1``: everything is installed already, by a run before; nothing is built or installed.
 """
@@ -24,7 +25,7 @@ import pytest
 import yaml
 from tests.support.e2e.shell import ROOT, run, tool
 
-INSTANCE = "gallery-operator-test"
+INSTANCE = os.environ.get("GALLERY_OPERATOR_CLUSTER") or "gallery-operator-test"
 LOCAL_PREFIXES = ("gallery-operator-local-", "kind-", "minikube")
 _IMAGES = {"operator": "gallery-operator", "simulator": "azure-simulator", "azurite": "azurite"}
 

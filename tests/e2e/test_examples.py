@@ -1,0 +1,38 @@
+"""Every manifest of docs/examples is applied as it is written, and has done in Azure what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.e2e.cluster import Cluster
+from tests.support.e2e.examples.checks import CHECKS
+from tests.support.e2e.examples.manifests import FILES
+from tests.support.e2e.examples.run import Applied
+from tests.support.e2e.examples.world import RETAINED, remove_retained
+
+
+@pytest.fixture(scope="session")
+def applied(cluster: Cluster) -> Iterator[Applied]:
+    """All examples, applied at once."""
+    found = Applied(cluster)
+    yield found
+    found.leave()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_example_does_what_it_says(applied: Applied, file: str) -> None:
+    assert file not in applied.refused, applied.refused[file]
+    assert file in CHECKS, f"nothing is asserted about {file}: add a function to tests/support/e2e/examples"
+    applied.passed.discard(file)
+    CHECKS[file](applied)
+    applied.passed.add(file)
+
+
+def test_what_is_deleted_takes_along_what_it_made(applied: Applied) -> None:
+    """Of all examples, only the disks that are to be retained are left, and what was never ours."""
+    if applied.passed != set(FILES):
+        pytest.skip("what failed is left as it is")
+    applied.delete()
+    assert set(applied.left_in_azure()) == set(RETAINED)
+    remove_retained(applied.cluster)

@@ -1,0 +1,80 @@
+"""Makes the files that examples fetch out of the disks that are served; run in the disk server's pod.
+
+The checksums of all of them are printed as a JSON object by file name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import zstandard
+
+DATA = Path("/data")
+GUEST_STATE_BYTES = 4 * 1024 * 1024
+
+
+def link(source: str) -> Callable[[Path], None]:
+    """Serve a file under another name."""
+    return lambda target: target.symlink_to(DATA / source)
+
+
+def vhdx_gz(source: str) -> Callable[[Path], None]:
+    """Convert a fixed VHD to VHDX and compress it."""
+
+    def make(target: Path) -> None:
+        plain = target.with_suffix(".vhdx")
+        command = ["qemu-img", "convert", "-f", "vpc", "-O", "vhdx", "-o", "subformat=dynamic"]
+        subprocess.run([*command, str(DATA / source), str(plain)], check=True, capture_output=True)
+        with plain.open("rb") as content, gzip.open(target, "wb", compresslevel=1) as packed:
+            shutil.copyfileobj(content, packed, 1 << 20)
+        plain.unlink()
+
+    return make
+
+
+def zstd(source: str) -> Callable[[Path], None]:
+    """Compress a file."""
+
+    def make(target: Path) -> None:
+        with (DATA / source).open("rb") as content, target.open("wb") as packed:
+            zstandard.ZstdCompressor(level=1).copy_stream(content, packed)
+
+    return make
+
+
+def guest_state(target: Path) -> None:
+    """Make a VM guest state; nobody but the firmware knows what is in one."""
+    target.write_bytes(b"GUESTRTS".ljust(GUEST_STATE_BYTES, b"\x5a"))
+
+
+FILES: dict[str, Callable[[Path], None]] = {
+    "debian-12.qcow2.xz": link("debian-12-gen2.qcow2.xz"),
+    "reference-data.vhdx.gz": vhdx_gz("data-disk.vhd"),
+    "appliance.vhd.zst": zstd("debian-12-specialized.vhd"),
+    "appliance.vmgs": guest_state,
+}
+
+
+def main() -> None:
+    """Make what is missing."""
+    sums = {}
+    for name, make in FILES.items():
+        target = DATA / name
+        if not target.exists():
+            part = DATA / f".part-{name}"
+            part.unlink(missing_ok=True)
+            make(part)
+            part.rename(target)
+        with target.open("rb") as stream:
+            sums[name] = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+    print(json.dumps(sums))
+
+
+if __name__ == "__main__":
+    main()
