@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.support.e2e.cluster import Cluster
 from tests.support.e2e.examples.checks import CHECKS
@@ -13,11 +11,9 @@ from tests.support.e2e.examples.world import RETAINED, remove_retained
 
 
 @pytest.fixture(scope="session")
-def applied(cluster: Cluster) -> Iterator[Applied]:
+def applied(cluster: Cluster) -> Applied:
     """All examples, applied at once."""
-    found = Applied(cluster)
-    yield found
-    found.leave()
+    return Applied(cluster)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -36,3 +32,4 @@ def test_what_is_deleted_takes_along_what_it_made(applied: Applied) -> None:
     applied.delete()
     assert set(applied.left_in_azure()) == set(RETAINED)
     remove_retained(applied.cluster)
+    applied.leave()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from tests.support.e2e import disks
 from tests.support.e2e.examples.manifests import BLOBS
 from tests.support.e2e.examples.run import PATIENCE, Applied, Json, example
@@ -16,6 +18,7 @@ PREPARED, UNPREPARED, SPECIALIZED, DATA = (
 )
 
 
+@cache
 def digest(disk: str) -> str:
     """Return the SHA-256 of the VHD of one of our real disks."""
     return disks.file_sha256(disks.build(disk))

@@ -42,17 +42,22 @@ class Applied:
         self._objects: dict[str, list[Json]] = {}
         self._substitutions = Substitutions(world.prepare(self.sandbox))
         for file in FILES:
-            if file not in LATER:
-                self.apply(file)
-
-    def apply(self, file: str) -> None:
-        """Apply a file."""
-        self._objects[file] = documents(file, self._substitutions, self.sandbox.namespace)
-        for document in self._objects[file]:
+            if file in LATER:
+                continue
             try:
-                self.cluster.kube.create(document)
+                self.apply(file)
             except ApiException as error:
                 self.refused[file] = f"{error.status}: {error.body}"
+
+    def apply(self, file: str) -> None:
+        """Apply a file.
+
+        Raises:
+            ApiException: The API server refuses it.
+        """
+        self._objects[file] = documents(file, self._substitutions, self.sandbox.namespace)
+        for document in self._objects[file]:
+            self.cluster.kube.create(document)
 
     @property
     def azure(self) -> Simulator:
@@ -104,10 +109,10 @@ class Applied:
         return [row["id"] for name in homes for row in self.azure.resources(namespace=name)]
 
     def leave(self) -> None:
-        """Ask for the removal of the namespaces, unless a check failed: then they stay to be looked at."""
-        if self.passed == set(FILES):
-            for name in self._namespaces():
-                self.cluster.kube.delete("Namespace", None, name)
+        """Ask for the removal of the namespaces."""
+        for name in self._namespaces():
+            self.cluster.kube.delete("Namespace", None, name)
+            self.cluster.leaving.append(name)
 
     def _namespaces(self) -> list[str]:
         """Return the names of all namespaces of this run, or of one before."""
