@@ -83,8 +83,8 @@ def direct(applied: Applied) -> None:
     (found,) = applied.ready("gallery-direct.yaml")
     profile = applied.body(found["status"]["resourceId"])["properties"]["sharingProfile"]
     assert profile["permissions"] == "Groups"
-    row = next(row for row in applied.azure.resources() if row["id"] == found["status"]["resourceId"])
-    assert {each["type"]: sorted(each["ids"]) for each in row["internal"]["groups"]} == {
+    groups = applied.internal(found["status"]["resourceId"])["groups"]
+    assert {each["type"]: sorted(each["ids"]) for each in groups} == {
         "Subscriptions": [principal("b1"), principal("b2")],
         "AADTenants": [principal("c1")],
     }

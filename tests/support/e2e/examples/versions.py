@@ -202,7 +202,7 @@ def edge_zone(applied: Applied) -> None:
 def uefi_keys(applied: Applied) -> None:
     """The certificates of the Secret and the ConfigMap are the version's keys, beside Azure's."""
     body = applied.only("version-uefi-keys.yaml")
-    settings = body["properties"]["securityProfile"]["uefiSettings"]
+    settings = applied.internal(body["id"])["uefi"]
     assert settings["signatureTemplateNames"] == ["MicrosoftUefiCertificateAuthorityTemplate"]
     signatures = settings["additionalSignatures"]
     key = applied.sandbox.secret_text("uefi-keys", "pk.pem")
