@@ -19,9 +19,9 @@ from tests.support.azure import GROUP, SUBSCRIPTION, TENANT, AzureStand
 
 from .conftest import credential
 from .helpers import vhd, write_pages
+from .plain import client
 from .test_disks import grant, make_upload_disk
 from .test_galleries import make_definition, make_gallery
-from .test_recorded import client
 from .test_versions import begin, body, get, os_blob, put
 
 GALLERY = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Compute/galleries/platform"
