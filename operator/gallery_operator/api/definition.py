@@ -141,7 +141,10 @@ class Range(ApiModel):
     """
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be greater than max"),
+        Rule(
+            "!has(self.min) || !has(self.max) || self.min <= self.max",
+            "min must not be greater than max: correct one of them",
+        ),
     )
 
     min: Annotated[int, Field(ge=1, le=1_000_000)] | None = None

@@ -45,7 +45,7 @@ class OsDiskSecurityProfile(ApiModel):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "(self.confidentialVMEncryptionType == 'EncryptedWithCmk') == has(self.secureVMDiskEncryptionSetId)",
-            "EncryptedWithCmk needs secureVMDiskEncryptionSetId, and no other type takes it",
+            "EncryptedWithCmk needs secureVMDiskEncryptionSetId, and no other type takes it: set both, or neither",
         ),
         _is_set("secureVMDiskEncryptionSetId"),
     )

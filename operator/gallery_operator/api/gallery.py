@@ -100,8 +100,8 @@ class GallerySpec(Spec):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         immutable("galleryName", "make a new Gallery and move the definitions to it"),
-        immutable("subscriptionId", "gallery resources cannot be moved between subscriptions"),
-        immutable("resourceGroup", "gallery resources cannot be moved between resource groups"),
+        immutable("subscriptionId", "Azure does not move a gallery to another subscription; make a new Gallery"),
+        immutable("resourceGroup", "Azure does not move a gallery to another resource group; make a new Gallery"),
         immutable("location", "a gallery cannot be moved to another region; replicate its versions instead"),
         Rule(
             "has(self.sharingProfile) || !has(oldSelf.sharingProfile) || oldSelf.sharingProfile.permissions == 'Private'",

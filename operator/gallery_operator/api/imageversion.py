@@ -78,7 +78,7 @@ class ImageVersionSpec(Spec):
         Rule(
             "!has(self.safetyProfile) || !has(self.safetyProfile.blockDeletionBeforeEndOfLife) || "
             "!self.safetyProfile.blockDeletionBeforeEndOfLife || has(self.endOfLifeDate)",
-            "blockDeletionBeforeEndOfLife needs endOfLifeDate",
+            "blockDeletionBeforeEndOfLife needs endOfLifeDate: set it, or leave blockDeletionBeforeEndOfLife out",
         ),
     )
 

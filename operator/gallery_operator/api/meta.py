@@ -173,11 +173,11 @@ AdoptionPolicy = Annotated[
 _TAG_RULES = (
     Rule(
         r"self.all(name, name.size() <= 512 && !name.matches(r'[<>%&\\?/]'))",
-        "a tag's name has at most 512 characters and none of < > % & \\ ? / (Azure's rule)",
+        "a tag's name has at most 512 characters and none of < > % & \\ ? / (Azure's rule): give it another name",
     ),
     Rule(
         f"self.all(name, !name.startsWith('{GROUP}-'))",
-        f"tags that begin with {GROUP}- say who owns the resource; the operator sets them itself",
+        f"tags that begin with {GROUP}- say who owns the resource, and the operator sets them itself: take them out",
     ),
 )
 Tags = Annotated[

@@ -172,6 +172,14 @@ RULES = (
         ".targetRegions",
     ),
     Rule(
+        "!has(self.safetyProfile) || !has(self.safetyProfile.allowDeletionOfReplicatedLocations) || "
+        "self.safetyProfile.allowDeletionOfReplicatedLocations || oldSelf.targetRegions.all(old, "
+        f"self.targetRegions.exists(now, {_region('now')} == {_region('old')}))",
+        "a region cannot be removed while safetyProfile.allowDeletionOfReplicatedLocations is false (Azure's rule): set "
+        "that to true, or keep the region",
+        ".targetRegions",
+    ),
+    Rule(
         "!has(self.storageAccountType) || !has(self.storageAccountStrategy)",
         "set storageAccountType or storageAccountStrategy, not both (a region may still name its own type)",
     ),

@@ -110,6 +110,11 @@ TABLE: dict[str, Meaning] = {
     ),
     **rows(
         K.FORBIDDEN,
+        "Register the feature that the message names once: az feature register, then az provider register.",
+        "SubscriptionNotRegisteredForFeature",
+    ),
+    **rows(
+        K.FORBIDDEN,
         "Remove the immutability policy or legal hold of the container, or use another container.",
         "BlobImmutableDueToPolicy",
     ),
@@ -165,6 +170,11 @@ TABLE: dict[str, Meaning] = {
         "PropertyNotSettable",
         "InvalidInput",
         "InvalidUri",
+    ),
+    **rows(
+        K.INVALID,
+        "Azure keeps this name, or a word in it, for itself: make a new object with another name in Azure.",
+        "ReservedResourceName",
     ),
     **rows(
         K.INVALID,

@@ -86,6 +86,19 @@ _PASSING: tuple[TextRule, ...] = (
     ),
 )
 
+_RIGHTS: tuple[TextRule, ...] = (
+    _text(
+        r"is not registered (?:with|for) (?:the )?feature",
+        K.FORBIDDEN,
+        "Register the feature that the message names once (az feature register --namespace Microsoft.Compute --name "
+        "SIGSharing for direct sharing, which is a preview), wait until it is Registered, then az provider register "
+        "--namespace Microsoft.Compute. Sharing by roleAssignments needs no feature.",
+        # a test report in Azure/azure-rest-api-specs
+        "Subscription '<id>' is not registered with the feature Microsoft.Compute/SIGSharing. Please register the "
+        "subscription before retrying the call.",
+    ),
+)
+
 _LIMITS: tuple[TextRule, ...] = (
     _text(
         r"gallery(?: image(?: version)?)? quota",
@@ -353,5 +366,5 @@ _SOURCES: tuple[TextRule, ...] = (
     ),
 )
 
-TEXTS: tuple[TextRule, ...] = (*_PASSING, *_LIMITS, *_NAMES, *_VALUES, *_ENCRYPTION, *_SOURCES)
+TEXTS: tuple[TextRule, ...] = (*_PASSING, *_RIGHTS, *_LIMITS, *_NAMES, *_VALUES, *_ENCRYPTION, *_SOURCES)
 """Tried in this order when the code is vague, unknown or missing."""

@@ -98,6 +98,33 @@ def publishing_cases() -> list[Case]:
             "strategy, and a region with its own",
             {"spec.storageAccountStrategy": strategy} | regions("a", storageAccountType="Premium_LRS"),
         ),
+        case(
+            "data disk encrypted twice",
+            region_encryption({"dataDiskImages": [{"lun": 0, "diskEncryptionSetId": key}] * 2}),
+            "Duplicate value",
+        ),
+        *(
+            case(
+                f"region removed, {'allowed' if allowed else 'not allowed'}",
+                {
+                    "spec.safetyProfile": {"allowDeletionOfReplicatedLocations": False},
+                    **regions("West Europe", "eastus2"),
+                },
+                None
+                if allowed
+                else "a region cannot be removed while safetyProfile.allowDeletionOfReplicatedLocations",
+                update={
+                    "spec.safetyProfile": {"allowDeletionOfReplicatedLocations": allowed},
+                    **regions("westeurope"),
+                },
+            )
+            for allowed in (True, False)
+        ),
+        case(
+            "region added where none may be removed",
+            {"spec.safetyProfile": {"allowDeletionOfReplicatedLocations": False}, **regions("West Europe")},
+            update=regions("westeurope", "eastus2"),
+        ),
         case("encrypted", {"spec.targetRegions": [keyed("a", os=True), keyed("b", os=True)]}),
         case(
             "encrypted in one region",
