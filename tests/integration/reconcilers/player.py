@@ -136,7 +136,8 @@ class Player:
         )
         state = {"running": {"startedAt": now()}}
         self._pod_status(name, {"phase": "Running", "podIP": ip, "containerStatuses": [self._container(state)]})
-        status = {"startTime": now(), "active": 1}
+        before = (self.stage.get("Job", job["metadata"]["name"]) or {}).get("status") or {}
+        status = {"startTime": before.get("startTime") or now(), "active": 1}
         self.stage.patch("Job", job["metadata"]["name"], {"status": status}, "/status")
         return name
 

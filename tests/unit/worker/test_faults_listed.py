@@ -1,0 +1,137 @@
+"""Every fault that an import must survive, with the tests that show it: bad sources, bad services, bad luck.
+
+The end is always the right disk in Azure or a clear condition, with nothing left behind.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[2]
+_WORKER = "integration/worker"
+_RECONCILERS = "integration/reconcilers"
+
+FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
+    # A bad web server.
+    "HEAD refused": {f"{_WORKER}/test_server_faults.py": ("test_head_refused",)},
+    "no ranges": {
+        f"{_WORKER}/test_download.py": (
+            "test_without_ranges_it_begins_again",
+            "test_a_server_that_answers_with_another_range",
+        )
+    },
+    "wrong length": {
+        f"{_WORKER}/test_server_faults.py": ("test_a_length_that_is_too_small", "test_a_length_that_is_no_number"),
+        f"{_WORKER}/test_download.py": (
+            "test_a_body_that_is_always_too_short",
+            "test_an_announced_length_above_the_limit_is_refused_at_once",
+        ),
+        "e2e/test_refused.py": ("test_truncated_body",),
+    },
+    "wrong type": {
+        f"{_WORKER}/test_server_faults.py": (
+            "test_wrong_type",
+            "test_a_page_that_calls_itself_a_disk",
+            "test_an_encoding_that_nobody_asked_for",
+        ),
+        "e2e/test_refused.py": ("test_bad_source",),
+    },
+    "slow": {
+        f"{_WORKER}/test_download.py": (
+            "test_a_crawl_is_cut_off_and_gone_on_with",
+            "test_silence_is_a_dropped_connection",
+        )
+    },
+    "dropping": {
+        f"{_WORKER}/test_download.py": (
+            "test_dropped_connections_are_gone_on_with",
+            "test_a_drip_that_drops_all_the_time_still_ends",
+        ),
+        "e2e/test_imports.py": ("test_dropped_connections",),
+    },
+    "changing its file midway": {
+        f"{_WORKER}/test_download.py": (
+            "test_a_source_that_changes_once_is_fetched_from_the_start",
+            "test_a_source_that_changes_all_the_time_is_given_up",
+        ),
+        f"{_WORKER}/test_upload.py": ("test_a_disk_that_changed_is_not_sent",),
+    },
+    "redirect loops": {
+        f"{_WORKER}/test_download.py": ("test_a_circle_of_redirects_ends", "test_redirects_to_forbidden_places")
+    },
+    "decompression bomb": {
+        f"{_WORKER}/test_prepare.py": ("test_a_bomb_is_stopped_at_the_limit",),
+        "unit/worker/test_small.py": ("test_a_bomb_is_met_piece_by_piece",),
+    },
+    "endless body": {f"{_WORKER}/test_download.py": ("test_an_endless_body_stops_at_the_limit",)},
+    # Bad files and volumes.
+    "full scratch volume": {
+        f"{_WORKER}/test_process.py": ("test_a_scratch_volume_that_is_too_small",),
+        f"{_WORKER}/test_full_volume.py": ("test_an_upload_with_a_full_scratch_volume",),
+    },
+    "truncated and corrupt files of every format": {
+        f"{_WORKER}/test_damaged_files.py": (
+            "test_a_copy_that_broke_off",
+            "test_a_checksum_tells_every_damage",
+            "test_rot_anywhere_ends_in_a_refusal_or_a_disk",
+            "test_a_raw_disk_that_broke_off_is_told_by_its_partitions",
+        ),
+        f"{_WORKER}/test_prepare.py": ("test_damaged_compression",),
+        "unit/worker/test_extents.py": ("test_files_that_broke_off_do_not",),
+    },
+    "hostile headers": {
+        "unit/worker/test_formats.py": ("test_hostile_headers", "test_random_damage_never_escapes_as_another_error")
+    },
+    # A bad service.
+    "pages damaged on the way": {
+        f"{_WORKER}/test_upload.py": (
+            "test_bytes_damaged_on_the_way_are_noticed_by_the_service",
+            "test_harm_on_the_way_is_made_good",
+        )
+    },
+    "expired SAS": {
+        f"{_WORKER}/test_upload.py": (
+            "test_an_expired_sas_is_replaced_in_mid_flight",
+            "test_a_sas_that_stays_refused_ends_the_attempt",
+        )
+    },
+    # Bad luck.
+    "killed pods at 20 random moments": {
+        f"{_WORKER}/test_killed.py": ("test_an_import_killed_at_twenty_random_moments",),
+        f"{_WORKER}/test_process.py": (
+            "test_killed_at_any_moment_the_same_disk_comes_out",
+            "test_an_upload_killed_at_half_is_finished_by_the_next_pod",
+        ),
+        "e2e/test_resume.py": ("test_killed_upload_goes_on",),
+    },
+    "node restart": {f"{_RECONCILERS}/test_lost_pods.py": ("test_a_node_restarts_during_both_steps",)},
+    "nothing left behind": {
+        f"{_RECONCILERS}/test_imports.py": ("test_deletion_in_every_phase_leaves_nothing",),
+        "e2e/test_deletion.py": ("test_deletion_while_at_work",),
+    },
+}
+
+
+@cache
+def names_in(path: str) -> frozenset[str]:
+    tree = ast.parse((TESTS / path).read_text())
+    functions = (each for each in tree.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+    return frozenset(each.name for each in functions)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_has_its_tests(fault: str) -> None:
+    shown = FAULTS[fault]
+    assert shown
+    missing = [f"{path}::{name}" for path, names in shown.items() for name in names if name not in names_in(path)]
+    assert not missing
+
+
+def test_they_are_counted() -> None:
+    """A fault that is taken from the list is taken from the promise."""
+    assert len(FAULTS) == 18
+    assert sum(len(names) for shown in FAULTS.values() for names in shown.values()) >= 36
