@@ -1,31 +1,29 @@
 """Fetches a URL into a file, going on where a broken connection or an ended pod left off."""
 
 import contextlib
+import hashlib
 import logging
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gallery_operator.contract import FailureCode
-from gallery_operator.worker.backoff import Backoff, parse_retry_after
+from gallery_operator.worker.answers import CONTENT_RANGE, UNSATISFIED_RANGE, Again, Changed, refuse
+from gallery_operator.worker.backoff import Backoff
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.errors import Stopped, WorkerError
 from gallery_operator.worker.http import ConnectionLost, HttpClient, Response
 from gallery_operator.worker.manifest import write_atomically
+from gallery_operator.worker.segments import Body, Parallel, ParallelBody, RangesRefused, Version
 from gallery_operator.worker.sparse import SparseWriter
 from gallery_operator.worker.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 1024 * 1024
-_RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class DownloadPolicy:
         slow_seconds: Over so long a time ...
         slow_bytes: ... at least this many bytes must come, else the connection counts as broken.
         changes: How often the source may change before the attempt is given up.
+        parallel: Over how many connections, and how much memory for that.
     """
 
     backoff: Backoff = field(default_factory=Backoff)
@@ -47,6 +46,7 @@ class DownloadPolicy:
     slow_seconds: float = 120.0
     slow_bytes: int = 64 * 1024
     changes: int = 1
+    parallel: Parallel = field(default_factory=Parallel)
 
 
 class _State(BaseModel):
@@ -55,6 +55,7 @@ class _State(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     fingerprint: str
+    url_sha256: str
     etag: str | None = None
     last_modified: str | None = None
     total: int | None = None
@@ -66,19 +67,6 @@ class _State(BaseModel):
         if self.etag is not None and not self.etag.startswith("W/"):
             return self.etag
         return self.last_modified
-
-
-class _Again(Exception):  # noqa: N818 - says what to do
-    """Try again."""
-
-    def __init__(self, code: FailureCode, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.retry_after = retry_after
-
-
-class _Changed(Exception):  # noqa: N818 - says what happened
-    """The source is not what it was when the download began."""
 
 
 class Download:
@@ -122,7 +110,10 @@ class Download:
         self._looked = False
         self._policy = policy
         self._sleep = sleep
-        self._state = _State(fingerprint=fingerprint)
+        # Not the URL itself: the file may lie on the volume for long, and a query may be meant for few.
+        url_sha256 = hashlib.sha256(url.encode()).hexdigest()
+        self._state = _State(fingerprint=fingerprint, url_sha256=url_sha256)
+        self._connections = policy.parallel.connections
         self._writer: SparseWriter | None = None
         self._resumed = False
 
@@ -176,6 +167,13 @@ class Download:
         position = min(size, state.synced)
         if position <= 0:
             return
+        if state.url_sha256 != self._state.url_sha256:
+            # Another server's: the checksum alone can tell whether both halves belong together.
+            if not self._checksum.expected:
+                self.discard()
+                return
+            known = {"url_sha256": self._state.url_sha256, "etag": None, "last_modified": None, "complete": False}
+            state = state.model_copy(update=known)
         self._state = state
         self._resumed = True
         self._tracker.start("Reading", position)
@@ -198,7 +196,7 @@ class Download:
                 if self._state.complete and before == self._state.total:
                     return before
                 self._attempt(self._writer)
-            except _Changed as change:
+            except Changed as change:
                 changes += 1
                 if changes > self._policy.changes:
                     self._restart()
@@ -208,7 +206,7 @@ class Download:
                     raise WorkerError(FailureCode.SOURCE_CHANGED, message) from None
                 log.warning("the source changed, it is fetched from the start: %s", change)
                 self._restart()
-            except (_Again, ConnectionLost) as problem:
+            except (Again, ConnectionLost) as problem:
                 tries += 1
                 failures = 1 if self._writer.position > before else failures + 1
                 self._tracker.retried()
@@ -218,9 +216,9 @@ class Download:
                 self._checkpoint(self._writer)
                 return self._writer.position
 
-    def _wait(self, problem: _Again | ConnectionLost, failures: int, tries: int) -> None:
-        retry_after = problem.retry_after if isinstance(problem, _Again) else None
-        code = problem.code if isinstance(problem, _Again) else FailureCode.SOURCE_UNREACHABLE
+    def _wait(self, problem: Again | ConnectionLost, failures: int, tries: int) -> None:
+        retry_after = problem.retry_after if isinstance(problem, Again) else None
+        code = problem.code if isinstance(problem, Again) else FailureCode.SOURCE_UNREACHABLE
         backoff = self._policy.backoff
         if failures >= backoff.tries or tries >= self._policy.most_tries or (retry_after or 0) > backoff.patience:
             raise WorkerError(code, f"The source could not be fetched after {tries} tries: {problem}.")
@@ -249,27 +247,58 @@ class Download:
             elif response.status == 200:
                 self._accept_whole(response, writer)
             else:
-                _refuse(response)
+                refuse(response)
+            self._receive(response)
+
+    def _receive(self, response: Response) -> None:
+        """Write the body, over several connections where the server has ranges and there is much to come."""
+        writer = self._writer
+        if writer is None:
+            raise ValueError("no file to write to")
+        parallel = self._parallel_body(response, writer.position)
+        if parallel is None:
             self._copy(response, writer)
+            return
+        try:
+            self._copy(parallel, writer)
+        except RangesRefused as problem:
+            self._connections = 1
+            raise Again(FailureCode.SOURCE_UNREACHABLE, str(problem)) from problem
+        except ConnectionLost:
+            # A server or a proxy may not like so many connections.
+            self._connections = max(1, self._connections // 2)
+            raise
+        finally:
+            parallel.close()
+
+    def _parallel_body(self, response: Response, position: int) -> ParallelBody | None:
+        total, validator, bounds = self._state.total, self._state.validator(), self._policy.parallel
+        ranges = response.status == 206 or (response.header("Accept-Ranges") or "").strip().lower() == "bytes"
+        if not ranges or validator is None or total is None or self._connections < 2:
+            return None
+        if not bounds.least_bytes <= total - position <= self._limit:
+            return None
+        version = Version(validator, self._state.etag, total)
+        return ParallelBody(self._client, self._url, response, position, version, bounds, self._connections)
 
     def _at_end(self, response: Response, position: int) -> bool:
-        match = _UNSATISFIED_RANGE.fullmatch(response.header("Content-Range") or "")
+        match = UNSATISFIED_RANGE.fullmatch(response.header("Content-Range") or "")
         if match is not None and int(match[1]) == position == (self._state.total or position):
             self._state = self._state.model_copy(update={"total": position})
             return True
-        raise _Changed("it is shorter than what was fetched already")
+        raise Changed("it is shorter than what was fetched already")
 
     def _accept_part(self, response: Response, position: int) -> None:
-        match = _CONTENT_RANGE.fullmatch(response.header("Content-Range") or "")
+        match = CONTENT_RANGE.fullmatch(response.header("Content-Range") or "")
         if match is None or int(match[1]) != position:
             # A server that answers with other bytes than asked for must not corrupt the file.
-            raise _Changed("the server answered with another range than asked for")
+            raise Changed("the server answered with another range than asked for")
         total = None if match[3] == "*" else int(match[3])
         if None not in (total, self._state.total) and total != self._state.total:
-            raise _Changed(f"it had {self._state.total} bytes and now has {total}")
+            raise Changed(f"it had {self._state.total} bytes and now has {total}")
         etag = response.header("ETag")
         if None not in (etag, self._state.etag) and etag != self._state.etag:
-            raise _Changed("its ETag is another one")
+            raise Changed("its ETag is another one")
         self._state = self._state.model_copy(update={"total": total if total is not None else self._state.total})
 
     def _accept_whole(self, response: Response, writer: SparseWriter) -> None:
@@ -278,16 +307,17 @@ class Download:
         etag, modified = response.header("ETag"), response.header("Last-Modified")
         if writer.position:
             same = (etag, modified) == (self._state.etag, self._state.last_modified) and (etag or modified)
-            if not same:
-                raise _Changed("the server sends another version")
+            # What another mirror began has no version to compare, and a checksum.
+            begun_elsewhere = self._state.validator() is None and self._checksum.expected
+            if not same and not begun_elsewhere:
+                raise Changed("the server sends another version")
             log.warning("the server does not serve ranges, the download begins again")
             writer = self._start_over()
         self._state = self._state.model_copy(
             update={"etag": etag, "last_modified": modified, "total": total, "synced": 0, "complete": False}
         )
 
-    def _copy(self, response: Response, writer: SparseWriter) -> None:
-        writer = self._writer or writer
+    def _copy(self, body: Body, writer: SparseWriter) -> None:
         total = self._state.total
         if total is not None and total > self._limit:
             message = f"The source has {total} bytes; at most {self._limit} are accepted (spec's maximum disk size)."
@@ -298,8 +328,8 @@ class Download:
         window_start, window_bytes, synced = time.monotonic(), 0, writer.position
         while True:
             try:
-                data = response.read(_CHUNK)
-            except ConnectionLost:
+                data = body.read(_CHUNK)
+            except (ConnectionLost, RangesRefused):
                 self._take(bytes(pending), writer, total)
                 raise
             if data:
@@ -318,17 +348,17 @@ class Download:
             if now - window_start >= self._policy.slow_seconds:
                 if window_bytes < self._policy.slow_bytes:
                     self._take(bytes(pending), writer, total)
-                    raise _Again(FailureCode.SOURCE_UNREACHABLE, "the server sends too slowly")
+                    raise Again(FailureCode.SOURCE_UNREACHABLE, "the server sends too slowly")
                 window_start, window_bytes = now, 0
         if total is not None and writer.position < total:
-            raise _Again(FailureCode.SOURCE_TRUNCATED, f"the body ended after {writer.position} of {total} bytes")
+            raise Again(FailureCode.SOURCE_TRUNCATED, f"the body ended after {writer.position} of {total} bytes")
         self._state = self._state.model_copy(update={"total": writer.position})
 
     def _take(self, data: bytes, writer: SparseWriter, total: int | None) -> None:
         if not data:
             return
         if total is not None and writer.position + len(data) > total:
-            raise _Changed("the server sends more than it announced")
+            raise Changed("the server sends more than it announced")
         if not self._looked and writer.position == 0 and self._look is not None:
             self._look(data, total)
         self._looked = True
@@ -357,7 +387,7 @@ class Download:
 
     def _restart(self) -> None:
         self._start_over()
-        self._state = _State(fingerprint=self._state.fingerprint)
+        self._state = _State(fingerprint=self._state.fingerprint, url_sha256=self._state.url_sha256)
         self._save()
 
     def _close(self) -> None:
@@ -365,22 +395,3 @@ class Download:
             with contextlib.suppress(OSError):
                 self._writer.close()
             self._writer = None
-
-
-def _refuse(response: Response) -> NoReturn:
-    status = response.status
-    if status in (404, 410):
-        raise WorkerError(
-            FailureCode.SOURCE_NOT_FOUND,
-            f"The server says {status}: there is nothing at the URL. Correct spec.source.url.url.",
-        )
-    if status in (401, 403, 407):
-        message = (
-            f"The server says {status}: it wants credentials or refuses them. Check the Secret of headersSecretRef."
-        )
-        raise WorkerError(FailureCode.SOURCE_FORBIDDEN, message)
-    if status in _RETRY_STATUS:
-        retry_after = parse_retry_after(response.header("Retry-After"))
-        raise _Again(FailureCode.SOURCE_UNREACHABLE, f"the server says {status}", retry_after)
-    message = f"The server answers {status}, which is no answer to a download. Check spec.source.url.url."
-    raise WorkerError(FailureCode.SOURCE_UNREACHABLE, message, retry=False)

@@ -98,9 +98,15 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
 
 
 class Response:
-    """An answer whose body has not been read yet."""
+    """An answer whose body has not been read yet.
 
-    def __init__(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
+    Attributes:
+        status: The HTTP status.
+        url: Where it came from, after redirects; it may hold a signature that a redirect added.
+    """
+
+    def __init__(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, url: str) -> None:
+        self.url = url
         self._connection = connection
         self._response = response
         self.status = response.status
@@ -190,7 +196,7 @@ class HttpClient:
         try:
             connection.request("GET", path, headers={"User-Agent": "gallery-operator", "Accept": "*/*",
                                                      "Accept-Encoding": "identity", **headers})  # fmt: skip
-            return Response(connection, connection.getresponse())
+            return Response(connection, connection.getresponse(), target.geturl())
         except (http.client.HTTPException, OSError) as error:
             connection.close()
             raise ConnectionLost(f"{host} did not answer ({type(error).__name__}: {error})") from error
@@ -274,6 +280,11 @@ def check_url(url: str) -> SplitResult:
     if problem is not None:
         raise WorkerError(FailureCode.BAD_CONFIGURATION, f"The URL {redact(url)} {problem}.")
     return parts
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs have scheme, host and port in common."""
+    return _origin(urlsplit(one)) == _origin(urlsplit(other))
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int]:

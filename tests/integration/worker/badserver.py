@@ -28,6 +28,7 @@ class Script:
     location: str | None = None
     status: int = 302
     announce: bool = True
+    accept_ranges: bool = False
     faults: list[Any] = field(default_factory=list)
     always: Any = None
     chunk: int = 256 * 1024
@@ -120,11 +121,12 @@ class BadServer:
             fault(handler)
             return
         kind, amount = fault if fault else (None, 0)
-        body, start, status = script.body, 0, 200
+        body, start, end, status = script.body, 0, len(script.body), 200
         wanted = seen.headers.get("range")
         condition = seen.headers.get("if-range")
         if wanted and script.ranges and condition in (None, script.etag, script.last_modified):
-            start = int(wanted.removeprefix("bytes=").split("-")[0])
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            start, end = int(first), min(len(body), int(last) + 1) if last else len(body)
             if start >= len(body):
                 handler._plain(416, {"Content-Range": f"bytes */{len(body)}"})
                 return
@@ -134,14 +136,16 @@ class BadServer:
             handler.send_header("ETag", script.etag)
         if script.last_modified:
             handler.send_header("Last-Modified", script.last_modified)
+        if script.accept_ranges:
+            handler.send_header("Accept-Ranges", "bytes")
         if status == 206:
-            handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            handler.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(body)}")
         if script.announce and not script.endless:
-            handler.send_header("Content-Length", str(len(body) - start))
+            handler.send_header("Content-Length", str(end - start))
         handler.send_header("Connection", "close")
         handler.end_headers()
         handler.close_connection = True
-        part = body[start:]
+        part = body[start:end]
         if kind in ("drop", "truncate"):
             part = part[:amount]
         if kind == "pause":

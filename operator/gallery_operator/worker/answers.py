@@ -1,0 +1,51 @@
+"""What a web server's answer means for a download."""
+
+import re
+from typing import NoReturn
+
+from gallery_operator.contract import FailureCode
+from gallery_operator.worker.backoff import parse_retry_after
+from gallery_operator.worker.errors import WorkerError
+from gallery_operator.worker.http import Response
+
+_RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d+)")
+
+
+class Again(Exception):  # noqa: N818 - says what to do
+    """Try again."""
+
+    def __init__(self, code: FailureCode, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after
+
+
+class Changed(Exception):  # noqa: N818 - says what happened
+    """The source is not what it was when the download began."""
+
+
+def refuse(response: Response) -> NoReturn:
+    """Raise what an answer without the file means.
+
+    Raises:
+        Again: Worth another try.
+        WorkerError: ``SourceNotFound``, ``SourceForbidden``, or ``SourceUnreachable`` for good.
+    """
+    status = response.status
+    if status in (404, 410):
+        raise WorkerError(
+            FailureCode.SOURCE_NOT_FOUND,
+            f"The server says {status}: there is nothing at the URL. Correct spec.source.url.url.",
+        )
+    if status in (401, 403, 407):
+        message = (
+            f"The server says {status}: it wants credentials or refuses them. Check the Secret of headersSecretRef."
+        )
+        raise WorkerError(FailureCode.SOURCE_FORBIDDEN, message)
+    if status in _RETRY_STATUS:
+        retry_after = parse_retry_after(response.header("Retry-After"))
+        raise Again(FailureCode.SOURCE_UNREACHABLE, f"the server says {status}", retry_after)
+    message = f"The server answers {status}, which is no answer to a download. Check spec.source.url.url."
+    raise WorkerError(FailureCode.SOURCE_UNREACHABLE, message, retry=False)
