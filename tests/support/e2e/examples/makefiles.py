@@ -57,6 +57,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "debian-12.qcow2.xz": link("debian-12-gen2.qcow2.xz"),
     "reference-data.vhdx.gz": vhdx_gz("data-disk.vhd"),
     "appliance.vhd.zst": zstd("debian-12-specialized.vhd"),
+    "debian-12-gen1.vhd.zst": zstd("debian-12-gen1-mbr.vhd"),
     "appliance.vmgs": guest_state,
 }
 

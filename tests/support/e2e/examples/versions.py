@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.e2e import journeys
 from tests.support.e2e.examples.imports import DATA, PREPARED, has
 from tests.support.e2e.examples.manifests import BLOBS
 from tests.support.e2e.examples.run import Applied, Json, example
@@ -71,6 +72,17 @@ def import_template(applied: Applied) -> None:
     assert applied.sandbox.get("VhdImport", "debian-12-7-2-os")["metadata"]["ownerReferences"]
     assert set(regions(body)) == {"westeurope", "northeurope"}
     has(applied, body["id"], PREPARED)
+
+
+@example("version-gen1.yaml")
+def gen1(applied: Applied) -> None:
+    """A disk that boots by BIOS, checked for that, is a version of a generation 1 definition."""
+    body = applied.only("version-gen1.yaml")
+    definition, number = body["id"].split("/versions/")
+    assert (applied.body(definition)["properties"]["hyperVGeneration"], number) == ("V1", "12.7.1")
+    report = journeys.report_of(applied.sandbox, "debian-12-gen1-12-7-1-os")
+    assert (report.verdict, report.checked_against.hyper_v_generation) == ("ok", "V1")
+    has(applied, body["id"], "debian-12-gen1-mbr")
 
 
 @example("version-data-disks-mixed.yaml")

@@ -32,7 +32,7 @@ RETAINED = {
 """What outlives the examples that make it, because they say so; with the API version that deletes it."""
 _API = "api-version=2025-03-03"
 _GROUP_API = "api-version=2021-04-01"
-_SPECIALIZED = "debian-12-specialized.vhd"
+_MORE_DISKS = ("debian-12-specialized.vhd", "debian-12-gen1-mbr.vhd")
 
 
 def prepare(sandbox: Sandbox) -> dict[str, str]:
@@ -111,7 +111,7 @@ def _files(cluster: Cluster) -> dict[str, str]:
     alias = {"type": "ExternalName", "externalName": f"{names.DISKS_HOST}.cluster.local"}
     metadata = {"name": "files", "namespace": space}
     kube.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": alias})
-    disks.send(kube, [disks.build(_SPECIALIZED)])
+    disks.send(kube, [disks.build(name) for name in _MORE_DISKS])
     program = (Path(__file__).parent / "makefiles.py").read_text()
     sums: dict[str, str] = json.loads(disks.inside(kube, "python3", "-c", program))
     return sums
