@@ -72,6 +72,26 @@ class RawDisk:
             raise OSError(f"the disk ended at byte {offset + len(data)}, it should have {self.data_size}")
         return data if inside == length else data + bytes(length - inside)
 
+    def pread_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill a buffer with the bytes at ``offset``, without copying them once more.
+
+        Args:
+            buffer: All of it is filled; it must not reach beyond the padded disk.
+            offset: In the disk.
+
+        Raises:
+            OSError: The file cannot be read, or has become shorter than it was.
+        """
+        inside = max(0, min(len(buffer), self.data_size - offset))
+        at = 0
+        while at < inside:
+            got = os.preadv(self.fd, [buffer[at:inside]], offset + at)
+            if got == 0:
+                raise OSError(f"the disk ended at byte {offset + at}, it should have {self.data_size}")
+            at += got
+        if inside < len(buffer):
+            buffer[inside:] = bytes(len(buffer) - inside)
+
     def close(self) -> None:
         """Close the file."""
         if self.fd >= 0:

@@ -1,11 +1,9 @@
 """Sends the pieces of a disk, many at a time, in bounded memory."""
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobClient
@@ -13,8 +11,9 @@ from azure.storage.blob import BlobClient
 from gallery_operator.contract import FailureCode
 from gallery_operator.worker.disk import RawDisk
 from gallery_operator.worker.errors import WorkerError
+from gallery_operator.worker.gate import Gate
 from gallery_operator.worker.journal import Bitmap, Journal
-from gallery_operator.worker.layout import PAGE_BYTES
+from gallery_operator.worker.pace import Allowance, Pace
 from gallery_operator.worker.pageblob import Lease
 from gallery_operator.worker.survey import Piece, PieceTable
 from gallery_operator.worker.target import Stopping, Target, describe, error_code
@@ -22,46 +21,8 @@ from gallery_operator.worker.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
-BUFFER_BYTES = 16 * PAGE_BYTES
-"""Most bytes of pieces in memory, whatever the concurrency: 64 MiB.
-
-16 requests of 4 MiB in flight fill a page blob's 60 MiB/s at up to a second of latency; more requests than
-that are in flight only when pieces are smaller.
-"""
-
 _LEASE_LOST = frozenset({"LeaseLost", "LeaseNotPresentWithBlobOperation", "LeaseIdMissing",
                          "LeaseIdMismatchWithBlobOperation"})  # fmt: skip
-
-
-class Budget:
-    """Hands out bytes of memory to threads; who asks waits until there are enough.
-
-    Args:
-        most: Bytes in all.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._free = most
-        self._changed = threading.Condition()
-
-    def take(self, amount: int, stopping: threading.Event) -> None:
-        """Wait for bytes.
-
-        Raises:
-            Stopping: The upload ends.
-        """
-        with self._changed:
-            while self._free < amount:
-                if stopping.is_set():
-                    raise Stopping
-                self._changed.wait(0.5)
-            self._free -= amount
-
-    def give(self, amount: int) -> None:
-        """Return bytes."""
-        with self._changed:
-            self._free += amount
-            self._changed.notify_all()
 
 
 @dataclass
@@ -87,7 +48,8 @@ class Engine:
         table: The pieces, the footer last.
         journal: Takes down what was acknowledged.
         tracker: Shows how far it is.
-        concurrency: Requests in flight.
+        concurrency: Most requests in flight.
+        bandwidth: Most bytes a second; None: no limit.
         lease: Held on the blob, if any.
     """
 
@@ -102,6 +64,7 @@ class Engine:
         tracker: Tracker,
         concurrency: int,
         lease: Lease | None = None,
+        bandwidth: int | None = None,
     ) -> None:
         self._target = target
         self._disk = disk
@@ -112,7 +75,7 @@ class Engine:
         self._concurrency = concurrency
         self._lease = lease
         self._lock = threading.RLock()  # counting happens inside and outside of handing out work
-        self._budget = Budget(BUFFER_BYTES)
+        self._gate = Gate(Pace(concurrency), Allowance(bandwidth), target.stopping)
         self._failure: BaseException | None = None
         self._result = Sent()
 
@@ -132,6 +95,7 @@ class Engine:
         """
         last = len(self._table) - 1
         work = self._work(range(last), present)
+        self._target.on_throttled = self._gate.throttled
         count = max(1, min(self._concurrency, last))
         self._in_threads(count, work, doubtful)
         self._in_threads(1, self._work(range(last, last + 1), present), doubtful)
@@ -150,12 +114,8 @@ class Engine:
 
         def loop() -> None:
             try:
-                while not self._target.stopping.is_set():
-                    with self._lock:
-                        job = next(work, None)
-                    if job is None:
-                        return
-                    self._bring(*job, job[0] in doubtful)
+                while self._next(work, doubtful):
+                    pass
             except Stopping:
                 pass
             except BaseException as error:  # noqa: BLE001 - handed to the main thread
@@ -178,32 +138,48 @@ class Engine:
         if self._failure is not None:
             raise self._failure
 
-    def _bring(self, index: int, piece: Piece, doubtful: bool) -> None:
-        self._budget.take(piece.length, self._target.stopping)
+    def _next(self, work: Iterator[tuple[int, Piece]], doubtful: Bitmap) -> bool:
+        """Bring one piece into the target; False when there are no more."""
+        self._gate.enter()
+        sent: int | None = None
+        try:
+            with self._lock:
+                job = next(work, None)
+            if job is None:
+                return False
+            index, piece = job
+            if self._bring(piece, index in doubtful):
+                sent = piece.length
+            self._journal.add(index)
+            self._done(piece, resumed=sent is None)
+            return True
+        finally:
+            self._gate.leave(sent)
+
+    def _bring(self, piece: Piece, doubtful: bool) -> bool:
+        """Send a piece unless it is there already; False when it was."""
+        buffer = self._gate.take_buffer(piece.length)
         try:
             if doubtful and self._is_there(piece):
-                self._journal.add(index)
-                self._done(piece, resumed=True)
-                return
-            data = self._read(piece)
-            self._write(piece, data)
-            self._journal.add(index)
-            self._done(piece, resumed=False)
+                return False
+            with memoryview(buffer)[: piece.length] as data:
+                self._read(piece, data)
+                self._write(piece, data)
+            return True
         finally:
-            self._budget.give(piece.length)
+            self._gate.give_buffer(buffer)
 
-    def _read(self, piece: Piece) -> bytes:
+    def _read(self, piece: Piece, data: memoryview) -> None:
         if piece.offset >= self._disk.size:
-            data = self._footer
+            data[:] = self._footer
         else:
-            data = self._disk.pread(piece.length, piece.offset)
-        if hashlib.sha256(data).digest() != piece.sha256:
+            self._disk.pread_into(data, piece.offset)
+        if not self._table.seal.fits(data, piece.offset, piece.tag):
             message = (
                 f"The disk changed after it was checked (bytes {piece.offset} to {piece.range.end}); "
                 "nothing may write to the source during an import."
             )
             raise WorkerError(FailureCode.SOURCE_CHANGED, message, retry=False)
-        return data
 
     def _is_there(self, piece: Piece) -> bool:
         def request(client: BlobClient) -> bytes:
@@ -214,29 +190,32 @@ class Engine:
         except HttpResponseError as error:
             log.info("a piece cannot be read back, it is sent again: %s", describe(error))
             return False
-        return hashlib.sha256(found).digest() == piece.sha256
+        return self._table.seal.fits(found, piece.offset, piece.tag)
 
-    def _write(self, piece: Piece, data: bytes) -> None:
+    def _write(self, piece: Piece, data: memoryview) -> None:
         what = f"writing {piece.length} bytes at {piece.offset}"
 
-        def request(client: BlobClient) -> object:
-            options: dict[str, Any] = {} if self._lease is None or self._lease.id is None else {"lease": self._lease.id}
-            return client.upload_page(data, piece.offset, piece.length, validate_content=True, **options)
+        def lease() -> str | None:
+            self._gate.hold_back(piece.length)
+            return None if self._lease is None else self._lease.id
 
-        self._call(what, request)
+        self._insist(what, lambda: self._target.put_page(what, piece.offset, data, lease))
 
     def clear(self, offset: int, length: int) -> None:
         """Set bytes of the target to zero that an earlier disk left there."""
         what = f"clearing {length} bytes at {offset}"
-        self._call(what, lambda client: client.clear_page(offset, length))
+        self._insist(what, lambda: self._target.call(what, lambda client: client.clear_page(offset, length)))
 
-    def _call(self, what: str, request: Callable[[BlobClient], object]) -> None:
+    def _insist(self, what: str, request: Callable[[], object]) -> None:
+        """Send a request; once more when the lease had run out and could be taken again."""
         try:
-            self._target.call(what, request)
+            try:
+                request()
+            except HttpResponseError as error:
+                if error_code(error) not in _LEASE_LOST or self._lease is None or not self._lease.retake():
+                    raise
+                request()
         except HttpResponseError as error:
-            if error_code(error) in _LEASE_LOST and self._lease is not None and self._lease.retake():
-                self._target.call(what, request)
-                return
             raise refused(self._target.name, what, error) from None
 
     def _done(self, piece: Piece, *, resumed: bool) -> None:

@@ -31,27 +31,27 @@ class Bitmap:
 class Journal:
     """Numbers of the pieces that were sent, for one disk and one target.
 
-    A journal of another disk, target or table is thrown away. A record is written after the service has
-    acknowledged the piece, so a pod killed in between only sends that piece again. A torn or damaged record
-    is left out.
+    A journal of another disk or target is thrown away; the pieces of a disk follow from its bytes alone. A record
+    is written after the service has acknowledged the piece, so a pod killed in between only sends that piece again.
+    A torn or damaged record is left out.
 
     Args:
         path: The file.
         url: The target; its query (the SAS) plays no part, as it is renewed.
-        table_sha256: Digest of the table of pieces.
-        pieces: Number of pieces in it.
+        sha256: Digest (hex) of the disk.
+        pieces: Number of its pieces.
 
     Raises:
         OSError: The volume cannot be written to.
     """
 
-    def __init__(self, path: Path, url: str, table_sha256: str, pieces: int) -> None:
+    def __init__(self, path: Path, url: str, sha256: str, pieces: int) -> None:
         self._lock = threading.Lock()
         self._pieces = pieces
         self.acknowledged = Bitmap(pieces)
         self.count = 0
         parts = urlsplit(url)
-        self._key = hashlib.sha256(f"1 {parts.scheme}://{parts.netloc}{parts.path} {table_sha256}".encode()).digest()
+        self._key = hashlib.sha256(f"2 {parts.scheme}://{parts.netloc}{parts.path} {sha256}".encode()).digest()
         self._salt = zlib.crc32(self._key)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if os.pread(self._fd, _HEADER_BYTES, 0) == self._key:

@@ -14,10 +14,13 @@ from gallery_operator.worker.disk import RawDisk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats.vhd import build_footer
 from gallery_operator.worker.layout import MIB, Range, pages_with_data, runs
+from gallery_operator.worker.seal import Seal
 from gallery_operator.worker.sparse import data_extents
 from gallery_operator.worker.tracking import Tracker
 
-_RECORD = struct.Struct(">QI32s")
+_RECORD = struct.Struct(">QI16s")
+_HEADER = struct.Struct(">4s16s")
+_MAGIC = b"gop2"
 _ZEROS = bytes(MIB)
 
 
@@ -34,12 +37,12 @@ class Piece(NamedTuple):
     Attributes:
         offset: In the VHD, a multiple of 512.
         length: At most 4 MiB, a multiple of 512.
-        sha256: Of the bytes, so that a source that changed is noticed before they are sent.
+        tag: Of the bytes (``Seal``), so that a source that changed is noticed before they are sent.
     """
 
     offset: int
     length: int
-    sha256: bytes
+    tag: bytes
 
     @property
     def range(self) -> Range:
@@ -87,6 +90,7 @@ def survey(disk: RawDisk, table: Path, tracker: Tracker, source_hash: Hasher | N
     """
     tracker.start("Hashing", disk.size)
     whole, table_hash = hashlib.sha256(), hashlib.sha256()
+    seal = Seal.fresh()
     pieces = data_bytes = at = 0
 
     def feed(data: bytes) -> None:
@@ -104,10 +108,13 @@ def survey(disk: RawDisk, table: Path, tracker: Tracker, source_hash: Hasher | N
 
     with table.open("wb") as out:
         os.fchmod(out.fileno(), 0o600)
+        header = _HEADER.pack(_MAGIC, seal.key)
+        out.write(header)
+        table_hash.update(header)
 
         def add(offset: int, data: bytes) -> None:
             nonlocal pieces
-            record = _RECORD.pack(offset, len(data), hashlib.sha256(data).digest())
+            record = _RECORD.pack(offset, len(data), seal.tag(data, offset))
             out.write(record)
             table_hash.update(record)
             pieces += 1
@@ -137,6 +144,9 @@ class PieceTable:
         path: The file that ``survey`` wrote.
         sha256: Its digest (hex).
 
+    Attributes:
+        seal: Makes the pieces' tags.
+
     Raises:
         WorkerError: ``VerificationFailed``: the table is not the one that was written.
     """
@@ -144,18 +154,21 @@ class PieceTable:
     def __init__(self, path: Path, sha256: str) -> None:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256 or path.stat().st_size % _RECORD.size:
-                message = "The table of ranges on the scratch volume is damaged; the import must be prepared again."
-                raise WorkerError(FailureCode.VERIFICATION_FAILED, message, retry=False)
-            # The footer is always there, so the file is never empty.
+            size = path.stat().st_size - _HEADER.size
+            if found != sha256 or size < 0 or size % _RECORD.size:
+                raise _damaged()
             self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._count = len(self._data) // _RECORD.size
+        self._count = size // _RECORD.size
+        magic, key = _HEADER.unpack_from(self._data)
+        if magic != _MAGIC:
+            raise _damaged()
+        self.seal = Seal(key)
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: int) -> Piece:
-        return Piece(*_RECORD.unpack_from(self._data, index * _RECORD.size))
+        return Piece(*_RECORD.unpack_from(self._data, _HEADER.size + index * _RECORD.size))
 
     def __iter__(self) -> Iterator[Piece]:
         for index in range(self._count):
@@ -164,3 +177,8 @@ class PieceTable:
     def close(self) -> None:
         """Let the file go."""
         self._data.close()
+
+
+def _damaged() -> WorkerError:
+    message = "The table of ranges on the scratch volume is damaged; the import must be prepared again."
+    return WorkerError(FailureCode.VERIFICATION_FAILED, message, retry=False)

@@ -18,12 +18,16 @@ from gallery_operator.worker.backoff import Backoff, parse_retry_after
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.layout import Range, merge
 from gallery_operator.worker.tracking import Tracker
+from gallery_operator.worker.wire import PageWriter
 
 log = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
+MeansT = TypeVar("MeansT")
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_CONNECTIONS = 64
+_BUSY = frozenset({429, 503})
 _DAMAGED_ON_THE_WAY = frozenset({"Md5Mismatch", "Crc64Mismatch"})
 PERMISSION_CODES = frozenset(
     {"AuthorizationPermissionMismatch", "AuthorizationServiceMismatch", "AuthorizationResourceTypeMismatch"}
@@ -90,6 +94,9 @@ class Target:
         self._local = threading.local()
         self._generation = 0
         self._renewals = 0
+        self._writer: PageWriter | None = None
+        self._writer_lock = threading.Lock()
+        self.on_throttled: Callable[[], None] = lambda: None
         self.stopping = threading.Event()
         self._url = self._read()
         if self._url is None or urlsplit(self._url).scheme not in ("http", "https"):
@@ -125,9 +132,31 @@ class Target:
             WorkerError: ``TargetForbidden``, ``TargetUnreachable``, ``TLSFailed``.
             Stopping: The upload ends.
         """
+        return self._until_it_works(what, self._client, request)
+
+    def put_page(self, what: str, offset: int, data: memoryview, lease: Callable[[], str | None]) -> None:
+        """Write pages until it works, like ``call``.
+
+        Args:
+            what: For messages.
+            offset: In the blob.
+            data: The bytes.
+            lease: Tells the lease that is held, before each try.
+
+        Raises:
+            HttpResponseError: An answer that no repetition will change.
+            WorkerError: ``TargetForbidden``, ``TargetUnreachable``, ``TLSFailed``.
+            Stopping: The upload ends.
+        """
+        writer = self._page_writer()
+        self._until_it_works(what, self._address, lambda url: writer.put(url, offset, data, lease()))
+
+    def _until_it_works(
+        self, what: str, means: Callable[[], tuple[int, MeansT]], request: Callable[[MeansT], ResultT]
+    ) -> ResultT:
         failures = 0
         while True:
-            generation, client = self._client()
+            generation, client = means()
             try:
                 return request(client)
             except HttpResponseError as error:
@@ -136,6 +165,8 @@ class Target:
                     continue
                 if error.status_code not in _TRANSIENT and error_code(error) not in _DAMAGED_ON_THE_WAY:
                     raise
+                if error.status_code in _BUSY:
+                    self.on_throttled()
                 problem: AzureError = error
                 retry_after = parse_retry_after(_header(error, "Retry-After"))
             except AzureError as error:
@@ -170,6 +201,21 @@ class Target:
             return self._file.read_text(encoding="utf-8").strip() or None
         except (OSError, UnicodeDecodeError):
             return None
+
+    def _address(self) -> tuple[int, str]:
+        if self.stopping.is_set():
+            raise Stopping
+        with self._lock:
+            return self._generation, self.url
+
+    def _page_writer(self) -> PageWriter:
+        with self._writer_lock:
+            if self._writer is None:
+                self._writer = PageWriter(
+                    self.url, api_version=self._client()[1].api_version, ca_bundle=self._ca_bundle,
+                    timeout=self.policy.timeout, connections=_CONNECTIONS,
+                )  # fmt: skip
+            return self._writer
 
     def _client(self) -> tuple[int, BlobClient]:
         """Return this thread's client; made anew when the SAS is another one."""

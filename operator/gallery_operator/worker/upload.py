@@ -42,13 +42,11 @@ class LocalDisk:
         disk: The bytes.
         footer: The VHD's footer.
         table: The pieces.
-        table_sha256: Digest of the table's file.
     """
 
     disk: RawDisk
     footer: bytes
     table: PieceTable
-    table_sha256: str
 
     def close(self) -> None:
         """Let the files go."""
@@ -138,7 +136,7 @@ def open_local(config: UploadConfig, tracker: Tracker) -> LocalDisk:
     except BaseException:
         disk.close()
         raise
-    return LocalDisk(disk, bytes.fromhex(manifest.footer), table, manifest.table_sha256)
+    return LocalDisk(disk, bytes.fromhex(manifest.footer), table)
 
 
 def _measure(config: UploadConfig, tracker: Tracker) -> LocalDisk:
@@ -162,7 +160,7 @@ def _measure(config: UploadConfig, tracker: Tracker) -> LocalDisk:
         path = Path(config.scratch_dir) / TABLE
         seen = survey(disk, path, tracker)
         _require_same((seen.sha256, seen.virtual_size) == (config.sha256, config.virtual_size), "its digest differs")
-        return LocalDisk(disk, seen.footer, PieceTable(path, seen.table_sha256), seen.table_sha256)
+        return LocalDisk(disk, seen.footer, PieceTable(path, seen.table_sha256))
     except BaseException:
         disk.close()
         raise
@@ -177,7 +175,7 @@ def _require_same(same: bool, how: str) -> None:
 def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Tracker) -> Report:
     table, total = local.table, config.virtual_size + FOOTER_BYTES
     zeros = total - sum(piece.length for piece in table)
-    journal = Journal(Path(config.scratch_dir) / JOURNAL, target.url, local.table_sha256, len(table))
+    journal = Journal(Path(config.scratch_dir) / JOURNAL, target.url, config.sha256, len(table))
     lease: Lease | None = None
     fresh = complete = False
     try:

@@ -12,7 +12,6 @@ import logging
 import lzma
 import os
 import random
-import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +34,6 @@ from gallery_operator.worker.backoff import Backoff, parse_retry_after
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import decompress, first_bytes
-from gallery_operator.worker.engine import Budget
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.http import check_url
 from gallery_operator.worker.image import BLOB_BYTES, open_image, require_size
@@ -44,7 +42,6 @@ from gallery_operator.worker.manifest import Manifest
 from gallery_operator.worker.prepare import judge
 from gallery_operator.worker.runtime import JsonFormatter, as_worker_error
 from gallery_operator.worker.sparse import SparseWriter, data_extents
-from gallery_operator.worker.target import Stopping
 from gallery_operator.worker.tracking import Tracker
 
 MIB = 1024 * 1024
@@ -146,26 +143,6 @@ def test_tracker_counts_and_measures() -> None:
     now[0] += 1000
     tracker.advance(0)
     assert tracker.snapshot().bytes_per_second < 1
-
-
-def test_budget_holds_back_and_gives_way_to_a_stop() -> None:
-    budget, stopping = Budget(10), threading.Event()
-    budget.take(8, stopping)
-    got = threading.Event()
-
-    def second() -> None:
-        budget.take(4, stopping)
-        got.set()
-
-    thread = threading.Thread(target=second)
-    thread.start()
-    assert not got.wait(0.05)
-    budget.give(8)
-    assert got.wait(5)
-    thread.join()
-    stopping.set()
-    with pytest.raises(Stopping):
-        budget.take(10, stopping)
 
 
 # Sparse files.

@@ -1,0 +1,111 @@
+"""Lets a changing number of threads send at a time, with buffers out of a bounded memory."""
+
+import threading
+import time
+
+from gallery_operator.worker.layout import MIB, PAGE_BYTES
+from gallery_operator.worker.pace import Allowance, Pace
+from gallery_operator.worker.target import Stopping
+
+BUFFER_BYTES = 10 * PAGE_BYTES
+"""Most bytes of pieces in memory, whatever the concurrency: 40 MiB.
+
+10 requests of 4 MiB in flight fill a page blob's 60 MiB/s at up to two thirds of a second a request; more requests
+than that are in flight only when pieces are smaller.
+"""
+
+_SMALL_BYTES = MIB
+_LOOK_SECONDS = 0.5
+
+
+class Gate:
+    """What a thread passes before it reads and sends a piece.
+
+    Args:
+        pace: How many at a time.
+        allowance: How many bytes a second.
+        stopping: Set when the upload ends.
+        most_bytes: Of all buffers together.
+    """
+
+    def __init__(
+        self, pace: Pace, allowance: Allowance, stopping: threading.Event, most_bytes: int = BUFFER_BYTES
+    ) -> None:
+        self._pace = pace
+        self._allowance = allowance
+        self._stopping = stopping
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._free = most_bytes
+        self._pool: list[bytearray] = []
+
+    def enter(self) -> None:
+        """Wait until one more request may be in flight.
+
+        Raises:
+            Stopping: The upload ends.
+        """
+        with self._changed:
+            while self._inside >= self._pace.allowed:
+                self._wait()
+            self._inside += 1
+
+    def leave(self, sent: int | None) -> None:
+        """Make room for another request.
+
+        Args:
+            sent: Bytes of the request that worked; None: there was none.
+        """
+        with self._changed:
+            self._inside -= 1
+            if sent is not None:
+                self._pace.done(time.monotonic(), sent)
+            self._changed.notify_all()
+
+    def throttled(self) -> None:
+        """The service asked for less."""
+        with self._changed:
+            self._pace.throttled(time.monotonic())
+
+    def hold_back(self, length: int) -> None:
+        """Wait until so many bytes may be sent under the bandwidth limit.
+
+        Raises:
+            Stopping: The upload ends.
+        """
+        with self._changed:
+            delay = self._allowance.take(time.monotonic(), length)
+        if delay > 0 and self._stopping.wait(delay):
+            raise Stopping
+
+    def take_buffer(self, length: int) -> bytearray:
+        """Get memory for a piece, of at least its length; wait until there is some.
+
+        Raises:
+            Stopping: The upload ends.
+        """
+        cost = _cost(length)
+        with self._changed:
+            while self._free < cost:
+                self._wait()
+            self._free -= cost
+            if cost == PAGE_BYTES and self._pool:
+                return self._pool.pop()
+        return bytearray(cost)
+
+    def give_buffer(self, buffer: bytearray) -> None:
+        """Return memory; large buffers are used again, as the kernel takes a while to hand out fresh ones."""
+        with self._changed:
+            if len(buffer) == PAGE_BYTES:
+                self._pool.append(buffer)
+            self._free += len(buffer)
+            self._changed.notify_all()
+
+    def _wait(self) -> None:
+        if self._stopping.is_set():
+            raise Stopping
+        self._changed.wait(_LOOK_SECONDS)
+
+
+def _cost(length: int) -> int:
+    return length if length < _SMALL_BYTES else PAGE_BYTES
