@@ -12,6 +12,13 @@ from gallery_operator.planning.outcome import Stalled
 VHD_FOOTER_BYTES = 512
 MIN_MANAGED_DISK = 20 * 1024**2
 """Azure takes no smaller disk by upload: ``uploadSizeBytes`` is at least 20 MiB and the footer (2026-03-02)."""
+_MIB, _GIB, _TIB = 1024**2, 1024**3, 1024**4
+MAX_MANAGED_DISK = 32767 * _GIB
+"""Largest disk that Azure takes by upload."""
+_MAX_GEN1_OS = 2 * _TIB
+_MAX_OS = 4095 * _GIB
+# A page blob has at most 8 TiB, its footer included, and a disk a whole number of MiB.
+_MAX_PAGE_BLOB = 8 * _TIB - _MIB
 
 _CONFIDENTIAL = "ConfidentialVM"
 # What the SecurityType of a definition means for the disk that its versions are made of; Azure writes ConfidentialVM
@@ -106,6 +113,22 @@ def refusal(vhd_import: VhdImport, guest: GuestProfile) -> Stalled | None:
             "with a securityProfile, or without vmGuestState.",
         )
     return None
+
+
+def size_limits(guest: GuestProfile, *, page_blob: bool) -> tuple[int, int]:
+    """Return the smallest and the largest disk that Azure takes, in bytes without the footer.
+
+    Sources: ``uploadSizeBytes`` (2026-03-02), the scale targets of page blobs, and the limits of OS disks: 2 TiB where
+    the partition table is an MBR, which generation 1 boots from, 4095 GiB else.
+
+    Args:
+        guest: What the disk is declared to be.
+        page_blob: It ends in a page blob, not in a managed disk.
+    """
+    smallest, largest = (0, _MAX_PAGE_BLOB) if page_blob else (MIN_MANAGED_DISK, MAX_MANAGED_DISK)
+    if guest.disk_role == "os":
+        largest = min(largest, _MAX_GEN1_OS if guest.hyper_v_generation == "V1" else _MAX_OS)
+    return smallest, largest
 
 
 def disk_body(

@@ -10,19 +10,12 @@ from gallery_operator.azure.credentials import CredentialSpec
 from gallery_operator.azure.gateway import Arm
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.contract import GuestProfile
-from gallery_operator.planning.import_disk import MIN_MANAGED_DISK, refusal
+from gallery_operator.planning.import_disk import refusal, size_limits
 from gallery_operator.planning.names import staging_disk_name
 from gallery_operator.planning.outcome import Stalled
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.scope import DefinitionScope, credential, definition_of, subscription
-
-_GIB = 1024**3
-_TIB = 1024**4
-MAX_GEN1_OS = 2 * _TIB
-MAX_OS = 4095 * _GIB
-MAX_PAGE_BLOB = 8 * _TIB
-MAX_MANAGED_DISK = 32767 * _GIB
 
 
 @dataclass(frozen=True)
@@ -105,21 +98,20 @@ def _place(
 ) -> ImportScope:
     meta = vhd_import.metadata
     destination = vhd_import.spec.destination
-    largest_os = MAX_GEN1_OS if guest.hyper_v_generation == "V1" else MAX_OS
+    page_blob = destination is not None and destination.page_blob is not None
+    smallest, limit = size_limits(guest, page_blob=page_blob)
     if destination is not None and destination.page_blob is not None:
         account = ResourceId.parse(destination.page_blob.storage_account_id)
         arm = ctx.azure.arm(who, account.subscription_id)
         target = ImportTarget(type="PageBlob", resource_id=str(account))
-        limit = min(MAX_PAGE_BLOB, largest_os) if guest.disk_role == "os" else MAX_PAGE_BLOB
-        return ImportScope(who, arm, target, None, guest, 0, limit)
-    limit = largest_os if guest.disk_role == "os" else MAX_MANAGED_DISK
+        return ImportScope(who, arm, target, None, guest, smallest, limit)
     if destination is not None and destination.managed_disk is not None:
         wanted = destination.managed_disk
         subscription_id = subscription(wanted.subscription_id, who, ctx)
         resource_id = resource_ids.disk(subscription_id, wanted.resource_group, wanted.disk_name or meta.name)
         target = ImportTarget(type="ManagedDisk", resource_id=str(resource_id), location=wanted.location)
         arm = ctx.azure.arm(who, subscription_id)
-        return ImportScope(who, arm, target, wanted, guest, MIN_MANAGED_DISK, limit)
+        return ImportScope(who, arm, target, wanted, guest, smallest, limit)
     staging = staging_disk_name(meta.namespace, meta.name, meta.uid)
     if destination is not None and destination.managed_image is not None:
         image = destination.managed_image
@@ -138,11 +130,11 @@ def _place(
             disk_encryption_set_id=image.disk_encryption_set_id,
         )
         arm = ctx.azure.arm(who, subscription_id)
-        return ImportScope(who, arm, target, disk, guest, MIN_MANAGED_DISK, limit)
+        return ImportScope(who, arm, target, disk, guest, smallest, limit)
     if definition is None:
         raise Halt(Stalled("InvalidSpec", "Without a destination, definitionRef must name a definition."))
     gallery = definition.gallery
     resource_id = resource_ids.disk(gallery.subscription_id, gallery.resource_group, staging)
     target = ImportTarget(type="ManagedDisk", resource_id=str(resource_id), location=gallery.location, staging=True)
     disk = ManagedDisk(resource_group=gallery.resource_group, location=gallery.location)
-    return ImportScope(who, gallery.arm, target, disk, guest, MIN_MANAGED_DISK, limit)
+    return ImportScope(who, gallery.arm, target, disk, guest, smallest, limit)

@@ -11,6 +11,7 @@ from gallery_operator.api.meta import FINALIZER
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.contract import Report as WorkerReport
+from gallery_operator.planning.import_disk import MAX_MANAGED_DISK
 from gallery_operator.planning.jobs import JobPhase, JobState
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.progress import human, prerequisites_fields
@@ -28,7 +29,7 @@ from gallery_operator.reconcilers.common import key_of, polling, refuse_rivals, 
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt, from_azure
 from gallery_operator.reconcilers.import_jobs import JobRef
-from gallery_operator.reconcilers.import_scope import MAX_MANAGED_DISK, ImportScope, guest_profile, import_scope
+from gallery_operator.reconcilers.import_scope import ImportScope, guest_profile, import_scope
 from gallery_operator.reconcilers.scope import credential, definition_of
 
 

@@ -142,6 +142,20 @@ async def test_encrypted_version_and_what_is_refused_before_azure_is_asked(stage
     assert targets(stage)["eastus2"]["encryption"]["osDiskImage"]["diskEncryptionSetId"] == there
 
 
+async def test_a_gallery_that_is_shared_directly_has_no_encrypted_versions(stage: Stage) -> None:
+    stage.disk()
+    stage.gallery(sharingProfile={"permissions": "Groups", "groups": {"subscriptions": [SUBSCRIPTION]}})
+    stage.definition()
+    await stage.ready("GalleryImageDefinition", "debian")
+    key = encryption_set(stage, "here", "westeurope")
+    encryption = {"osDiskImage": {"diskEncryptionSetId": key}}
+    stage.version(targetRegions=[{"name": "westeurope", "encryption": encryption}])
+    body = await stage.reason("ImageVersion", "v1", "EncryptedInSharedGallery")
+    assert stage.stalled(body)
+    assert "take the encryption out, or use another gallery" in ready(body)["message"]
+    assert stage.in_azure(stage.version_id) is None
+
+
 async def test_confidential_encryption_needs_such_a_definition(stage: Stage) -> None:
     await stage.base()
     stage.definition("confidential", features=[{"name": "SecurityType", "value": "ConfidentialVm"}])

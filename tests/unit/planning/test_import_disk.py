@@ -12,7 +12,14 @@ from tests.support import published
 from gallery_operator.api import VhdImport
 from gallery_operator.api.destination import ManagedDisk, ManagedImage
 from gallery_operator.contract import GuestProfile
-from gallery_operator.planning.import_disk import ImageDisk, disk_body, image_body, refusal, security_profile
+from gallery_operator.planning.import_disk import (
+    ImageDisk,
+    disk_body,
+    image_body,
+    refusal,
+    security_profile,
+    size_limits,
+)
 from gallery_operator.planning.outcome import Stalled
 
 FOLDER = published.FOLDER.parents[1]
@@ -194,3 +201,22 @@ def test_image_is_that_of_the_published_example(name: str) -> None:
     assert body["properties"].pop("hyperVGeneration") == "V2"
     wanted["properties"]["storageProfile"].setdefault("zoneResilient", False)
     assert body == wanted
+
+
+@pytest.mark.parametrize(
+    ("role", "generation", "page_blob", "smallest", "largest"),
+    [
+        ("os", "V1", False, 20 * 2**20, 2 * 2**40),
+        ("os", "V2", False, 20 * 2**20, 4095 * 2**30),
+        ("data", "V1", False, 20 * 2**20, 32767 * 2**30),
+        ("os", "V1", True, 0, 2 * 2**40),
+        ("os", "V2", True, 0, 4095 * 2**30),
+        ("data", "V2", True, 0, 8 * 2**40 - 2**20),
+    ],
+)
+def test_smallest_and_largest_disk(role: Any, generation: Any, page_blob: bool, smallest: int, largest: int) -> None:
+    declared = GuestProfile(disk_role=role, hyper_v_generation=generation)
+    assert size_limits(declared, page_blob=page_blob) == (smallest, largest)
+    # As documented for uploadSizeBytes and for page blobs, footer included.
+    assert largest + 512 <= (8 * 2**40 if page_blob else 35183298347520)
+    assert page_blob or smallest + 512 == 20972032
