@@ -160,6 +160,7 @@ _FULL: dict[str, list[Json]] = {
             "source": {
                 "url": {
                     "url": "https://example.com/debian.qcow2.xz",
+                    "mirrors": ["https://mirror.example.com/debian.qcow2.xz"],
                     "checksum": "sha256:" + "0" * 64,
                     "headersSecretRef": {"name": "headers"},
                     "caBundleRef": {"name": "ca"},
@@ -209,6 +210,7 @@ _FULL: dict[str, list[Json]] = {
                 "vmGuestState": {
                     "url": {
                         "url": "https://example.com/debian.vmgs",
+                        "mirrors": ["https://mirror.example.com/debian.vmgs"],
                         "checksum": "sha256:" + "0" * 64,
                         "headersSecretRef": {"name": "headers"},
                         "caBundleRef": {"name": "ca"},

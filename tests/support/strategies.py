@@ -323,7 +323,10 @@ _FITTED |= {
     ),
     ManagedImage: ({"tags": _TAGS}, lambda image: _unique(disk.lun for disk in image.data_disks)),
     GuestStateSource: ({}, lambda source: source.pvc is None or source.pvc.path is not None),
-    UrlDisk: ({"url": st.from_regex(_ADDRESS, fullmatch=True)}, lambda _: True),
+    UrlDisk: (
+        {"url": st.from_regex(_ADDRESS, fullmatch=True)},
+        lambda disk: disk.checksum is not None or not disk.mirrors,
+    ),
     PvcDisk: ({"path": st.none() | st.from_regex(_PATH, fullmatch=True)}, lambda _: True),
     BlobSource: ({}, lambda blob: "?" not in blob.uri),
     Range: ({}, lambda limits: limits.min is None or limits.max is None or limits.min <= limits.max),

@@ -17,15 +17,32 @@ Checksum = Annotated[
 ]
 
 
+Mirror = Annotated[
+    str,
+    text(
+        # No user info, and no query, in which a signature could be.
+        r"^https?://[^/?#@\s]+/[^?#\s]*$",
+        "a mirror must be an absolute http or https URL without user info, query and spaces",
+        max_length=1024,
+    ),
+]
+
+
 class UrlDisk(ApiModel):
     """A disk at a URL.
 
     Attributes:
         url: http or https; a redirect is followed. It may name a public address, or one that the operator's
             administrator has allowed.
+        mirrors: Other URLs of the same file.
     """
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.mirrors) || size(self.mirrors) == 0 || has(self.checksum)",
+            "mirrors need checksum: it alone says that they have the same file",
+            ".mirrors",
+        ),
         Rule(
             r"self.url.matches(r'^https?://[^/?#\s]+\S*$')",
             "url must be an absolute http or https URL without spaces",
@@ -44,6 +61,14 @@ class UrlDisk(ApiModel):
     )
 
     url: Annotated[str, Field(min_length=1, max_length=2048)]
+    mirrors: Annotated[
+        tuple[Mirror, ...],
+        Field(
+            max_length=4,
+            description="Other URLs of the same file, tried in this order when `url` does not give it. They need "
+            "`checksum`. The headers of `headersSecretRef` go to the host of `url` only.",
+        ),
+    ] = ()
     checksum: Checksum | None = None
     headers_secret_ref: (
         Annotated[

@@ -51,6 +51,7 @@ class UrlSource(_Config):
 
     Attributes:
         url: ``https`` (or ``http``) URL without user info.
+        mirrors: Other URLs of the same file, for when the first does not give it; only with a checksum.
         checksum: ``sha256:<hex>`` or ``sha512:<hex>`` of the bytes as served (before decompression).
         has_headers: Extra request headers are mounted, one file a header.
         has_ca_bundle: A private CA bundle is mounted.
@@ -60,6 +61,7 @@ class UrlSource(_Config):
 
     kind: Literal["url"] = "url"
     url: str
+    mirrors: tuple[str, ...] = ()
     checksum: str | None = None
     has_headers: bool = False
     has_ca_bundle: bool = False

@@ -111,6 +111,7 @@ def _source(source: DiskSource | GuestStateSource, worker: WorkerSettings) -> Ur
     if source.url is not None:
         return UrlSource(
             url=source.url.url,
+            mirrors=source.url.mirrors,
             checksum=source.url.checksum,
             has_headers=source.url.headers_secret_ref is not None,
             has_ca_bundle=source.url.ca_bundle_ref is not None,

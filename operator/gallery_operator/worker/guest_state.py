@@ -12,9 +12,8 @@ from pathlib import Path
 from gallery_operator.contract import FailureCode, PrepareConfig, PvcSource, UploadConfig, UrlSource
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath
-from gallery_operator.worker.download import Download
 from gallery_operator.worker.errors import WorkerError
-from gallery_operator.worker.http import client_for
+from gallery_operator.worker.mirrors import fetch
 from gallery_operator.worker.target import Target, TargetPolicy
 from gallery_operator.worker.tracking import Tracker
 
@@ -53,15 +52,8 @@ def bring(config: PrepareConfig, tracker: Tracker) -> str | None:
 
 def _fetch(config: PrepareConfig, source: UrlSource, path: Path, tracker: Tracker) -> None:
     fingerprint = hashlib.sha256(source.model_dump_json().encode()).hexdigest()
-    Download(
-        client=client_for(source, Path(config.guest_state_secrets_dir)),
-        url=source.url,
-        path=path,
-        fingerprint=fingerprint,
-        checksum=Checksum(source.checksum),
-        limit=MOST_BYTES,
-        tracker=tracker,
-    ).run()
+    secrets = Path(config.guest_state_secrets_dir)
+    fetch(source, secrets, path, fingerprint=fingerprint, limit=MOST_BYTES, tracker=tracker)
 
 
 def _copy(config: PrepareConfig, source: PvcSource, path: Path) -> None:

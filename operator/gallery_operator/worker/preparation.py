@@ -14,11 +14,9 @@ from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import first_bytes
 from gallery_operator.worker.disk import FileIdentity, RawDisk, identity
-from gallery_operator.worker.download import Download
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import FdSource, ImageInfo
 from gallery_operator.worker.formats.inspect import HEAD_BYTES, Compression
-from gallery_operator.worker.http import client_for
 from gallery_operator.worker.image import (
     ImageFile,
     container_limit,
@@ -28,6 +26,7 @@ from gallery_operator.worker.image import (
     to_raw,
 )
 from gallery_operator.worker.manifest import DISK, MANIFEST, TABLE, Location, Manifest, read_manifest, write_manifest
+from gallery_operator.worker.mirrors import fetch
 from gallery_operator.worker.sparse import require_space
 from gallery_operator.worker.stage import STAGE, Stage, read_stage, write_stage
 from gallery_operator.worker.survey import PieceTable, survey
@@ -143,12 +142,11 @@ class Preparation:
     # From a URL.
 
     def _from_url(self, source: UrlSource) -> Prepared:
-        client = client_for(source, Path(self._config.secrets_dir))
         path = self._scratch / _DOWNLOAD
-        Download(
-            client=client, url=source.url, path=path, fingerprint=self._fingerprint, checksum=self._checksum,
+        self._checksum = fetch(
+            source, Path(self._config.secrets_dir), path, fingerprint=self._fingerprint,
             limit=container_limit(self._config.max_virtual_size), tracker=self._tracker, look=self._look,
-        ).run()  # fmt: skip
+        )  # fmt: skip
         return self._from_file(_open(path), None, downloaded=path)
 
     def _look(self, head: bytes, total: int | None) -> None:

@@ -151,6 +151,12 @@ def nested(template: Any) -> list[Case]:
         template("user info", {"spec.source.url.url": "https://a:b@example.com/c"}, "url must not contain user info"),
         template("no URL", {"spec.source.url.url": "file:///etc/passwd"}, "url must be an absolute http or https URL"),
         template("checksum", {"spec.source.url.checksum": "md5:1"}, "checksum must be `sha256:`"),
+        template(
+            "mirrors",
+            {"spec.source.url.mirrors": ["https://a.example.com/b"], "spec.source.url.checksum": "sha256:" + "a" * 64},
+        ),
+        template("mirrors alone", {"spec.source.url.mirrors": ["https://a.example.com/b"]}, "mirrors need checksum"),
+        template("mirror", {"spec.source.url.mirrors": ["https://a.example.com/b?sig=c"]}, "a mirror must be an"),
         template("path", {"spec.source": {"pvc": {"claimName": "a", "path": "../b"}}}, "path must be relative"),
         template("check", {"spec.prerequisites": {"ignore": ["NET3"]}}, "the id of a check is three capital letters"),
         template("size", {"spec.scratch": {"size": "much"}}, "a size is a number and a unit"),

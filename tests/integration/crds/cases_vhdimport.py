@@ -19,6 +19,10 @@ def vhd_import_cases() -> list[Case]:
     def path(value: str) -> dict[str, Any]:
         return {"spec.source": {"pvc": {"claimName": "build", "path": value}}}
 
+    def mirrors(*urls: str) -> dict[str, Any]:
+        source = {"url": "https://a.example.com/debian.xz", "mirrors": list(urls), "checksum": "sha256:" + "a" * 64}
+        return {"spec.source": {"url": source}}
+
     one_source = "set exactly one of source.url and source.pvc"
     user_info = "url must not contain user info: give credentials as request headers in a Secret (headersSecretRef)"
     signature = "url must not contain a signature (a SAS is a secret)"
@@ -26,6 +30,7 @@ def vhd_import_cases() -> list[Case]:
     relative = "path must be relative to the claim's root and must not contain '..'"
     blob = {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "vhds"}
     disk = {"resourceGroup": "rg", "location": "westeurope"}
+    mirror = "a mirror must be an absolute http or https URL without user info, query and spaces"
     checksum = "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128"
     one_target = "set exactly one of destination.pageBlob, destination.managedDisk and destination.managedImage"
     return [
@@ -52,6 +57,20 @@ def vhd_import_cases() -> list[Case]:
         case("plain http URL", url("http://images.demo.svc.cluster.local/debian.vhd")),
         case("checksum without algorithm", {"spec.source.url.checksum": "a" * 64}, checksum),
         case("checksum too short", {"spec.source.url.checksum": "sha256:abc"}, checksum),
+        case("mirrors", mirrors("https://b.example.org/debian.xz", "http://[2001:db8::1]:8080/a@b")),
+        case("no mirrors and no checksum", {"spec.source.url": {"url": "https://a.example.com/d", "mirrors": []}}),
+        case(
+            "mirrors without checksum",
+            {"spec.source.url": {"url": "https://a.example.com/d", "mirrors": ["https://b.example.com/d"]}},
+            "mirrors need checksum",
+            path="spec.source.url.mirrors",
+        ),
+        case("mirror with user", mirrors("https://user@b.example.org/debian.xz"), mirror),
+        case("mirror with a query", mirrors("https://b.example.org/debian.xz?sig=abc"), mirror),
+        case("mirror of another scheme", mirrors("ftp://b.example.org/debian.xz"), mirror),
+        case(
+            "too many mirrors", mirrors(*(f"https://m{n}.example.org/d" for n in range(5))), "must have at most 4 items"
+        ),
         case("checksum", {"spec.source.url.checksum": "sha512:" + "aB" * 64}),
         case(
             "checksum of a claim's file",
