@@ -1,6 +1,7 @@
 """Steps that all kinds share: rivals, adoption, dependents, elapsed time."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from gallery_operator.azure.errors import ErrorKind
 from gallery_operator.azure.gateway import Arm
 from gallery_operator.planning.backoff import poll_delay
 from gallery_operator.planning.moments import refused_end_of_life
-from gallery_operator.planning.outcome import STALLED_RECHECK_SECONDS, Stalled, Waiting
+from gallery_operator.planning.outcome import STALLED_RECHECK_SECONDS, Retry, Stalled, Waiting
 from gallery_operator.planning.ownership import Ownership, owner_of, ownership
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt, from_azure
@@ -154,9 +155,10 @@ async def wait_for_dependents(ctx: Context, resource: Resource, kinds: tuple[str
 async def stop_if_hopeless(
     ctx: Context, resource: Resource, arm: Arm, resource_id: str, fields: Mapping[str, Any]
 ) -> None:
-    """Do not repeat an operation that ended in ``provisioningState: Failed`` for good, unless something has changed.
+    """Tell why an operation ended in ``provisioningState: Failed``, and do not repeat it before that makes sense.
 
-    What changes is the spec, or, for rights and quotas, the world outside: those are tried again now and then.
+    What only a person can mend is repeated when the spec has changed, or, for rights and quotas, which are mended
+    outside the cluster, now and then. The rest is told first and repeated at the next look, ever less often.
 
     Args:
         ctx: Context.
@@ -166,20 +168,22 @@ async def stop_if_hopeless(
         fields: Fields of ``status`` to report.
 
     Raises:
-        Halt: Only a person can mend it.
+        Halt: It is not to be repeated yet.
         AzureError: The operation could not be asked.
     """
     failure = await arm.failure(resource_id)
-    if failure is None or failure.retryable:
+    if failure is None or resource.status.observed_generation != resource.metadata.generation:
         return
-    if resource.status.observed_generation != resource.metadata.generation:
-        return
-    stalled = next((each for each in resource.status.conditions if each.type == "Stalled"), None)
-    if stalled is not None and failure.kind is not ErrorKind.INVALID:
-        age = (ctx.now() - stalled.last_transition_time).total_seconds()
-        if age >= STALLED_RECHECK_SECONDS:
+    outcome = from_azure(failure)
+    kind = "Stalled" if isinstance(outcome, Stalled) else "Reconciling"
+    told = next((each for each in resource.status.conditions if each.type == kind), None)
+    if told is not None and told.reason == outcome.reason and failure.kind is not ErrorKind.INVALID:
+        age = (ctx.now() - told.last_transition_time).total_seconds()
+        if not failure.needs_person or age >= STALLED_RECHECK_SECONDS:
             return
-    raise Halt(from_azure(failure), **fields)
+    if isinstance(outcome, Retry):
+        outcome = replace(outcome, at_least=max(outcome.at_least, polling(ctx, resource)))
+    raise Halt(outcome, **fields)
 
 
 def polling_soon(ctx: Context, resource: Resource) -> float:

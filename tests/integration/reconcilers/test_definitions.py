@@ -67,3 +67,14 @@ async def test_a_date_that_has_passed_is_refused_before_azure_is_asked(stage: St
     assert stage.in_azure(stage.definition_id) is None
     stage.patch("GalleryImageDefinition", "debian", {"spec": {"endOfLifeDate": "2099-01-01T00:00:00Z"}})
     await stage.ready("GalleryImageDefinition", "debian")
+
+
+async def test_an_identifier_that_another_definition_has_is_for_a_person_to_mend(stage: Stage) -> None:
+    """Azure answers with ``Conflict``, a code that otherwise means to wait: its text decides."""
+    await stage.base()
+    stage.definition("second", identifier={"publisher": "platform", "offer": "debian", "sku": "debian"})
+    body = await stage.reason("GalleryImageDefinition", "second", "Conflict")
+    assert stage.stalled(body)
+    message = ready(body)["message"]
+    assert "already exists. Choose a different publisher, offer, sku combination." in message
+    assert message.endswith("Choose another publisher, offer or sku: the three together are unique in a gallery.")
