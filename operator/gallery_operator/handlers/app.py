@@ -17,6 +17,7 @@ from gallery_operator.handlers import watches
 from gallery_operator.kube import KubeError, KubeGateway
 from gallery_operator.reconcilers.context import Context, Settings
 from gallery_operator.reconcilers.engine import RECONCILE_TIMEOUT_SECONDS, Engine
+from gallery_operator.reconcilers.sweep import Sweep
 from gallery_operator.runtime.census import Census
 from gallery_operator.runtime.events import EventRecorder
 from gallery_operator.runtime.health import Health, HealthServer
@@ -111,6 +112,7 @@ async def _lead(options: Options, context: Context, queue: WorkQueue, health: He
     ready, listed = asyncio.Event(), asyncio.Event()
     tasks = [
         asyncio.create_task(_resync(options, context, queue, census, health, listed), name="resync"),
+        asyncio.create_task(_sweep(options, context, census), name="sweep"),
         asyncio.create_task(_note_ready(ready, health), name="ready"),
         *(asyncio.create_task(_work(queue, engine, listed), name=f"worker-{n}") for n in range(options.workers)),
     ]
@@ -211,6 +213,20 @@ async def _list_kind(options: Options, context: Context, queue: WorkQueue, censu
     for ghost in context.hints.retain(kind, alive):
         census.remove(ghost)
         queue.add(ghost)
+
+
+async def _sweep(options: Options, context: Context, census: Census) -> None:
+    """Look for what imports have left, now and then; never in the way of anything else."""
+    sweep = Sweep(context, census.swept, options.namespaces)
+    while True:
+        try:
+            await sweep.run()
+        except KubeError as error:
+            _log.warning("sweep: %s", error)
+        except Exception:  # noqa: BLE001
+            # Nothing depends on it, and the next look may go better.
+            _log.exception("sweep")
+        await asyncio.sleep(options.resync_seconds)
 
 
 def main(options: Options) -> int:

@@ -57,6 +57,11 @@ def owner_of(tags: Mapping[str, str] | None) -> Owner | None:
     return Owner(tags[_CLUSTER], tags.get(_NAMESPACE, ""), tags.get(_NAME, ""), tags.get(_KIND, ""))
 
 
+def owner_uid(tags: Mapping[str, str] | None) -> str | None:
+    """Return the uid of the object that a resource was made for, or None."""
+    return (tags or {}).get(_UID)
+
+
 def ownership(tags: Mapping[str, str] | None, resource: Resource, cluster: str) -> Ownership:
     """Tell whose a resource is.
 

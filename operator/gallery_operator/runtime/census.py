@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gallery_operator.metrics import PREFIX
-from gallery_operator.runtime import lifecycle_census
+from gallery_operator.runtime import lifecycle_census, temporaries
 from gallery_operator.runtime.workqueue import Key
 
 
@@ -24,6 +24,7 @@ class _Facts:
     sharing: tuple[str, str] | None
     sharing_regions: tuple[tuple[str, str], ...]
     lifecycle: lifecycle_census.LifecycleFacts
+    temporaries: tuple[str, ...]
 
 
 class Census(Collector):
@@ -31,6 +32,7 @@ class Census(Collector):
 
     def __init__(self) -> None:
         self._facts: dict[Key, _Facts] = {}
+        self.swept = temporaries.Swept()
 
     def update(self, key: Key, body: Mapping[str, Any]) -> None:
         """Note an object as a watch or a list delivered it."""
@@ -51,6 +53,7 @@ class Census(Collector):
             _sharing(sharing, status.get("conditions") or []),
             tuple((str(each.get("region")), str(each.get("state"))) for each in sharing.get("regions") or []),
             lifecycle_census.facts(body),
+            temporaries.facts(body) if key.kind == "VhdImport" else (),
         )
 
     def remove(self, key: Key) -> None:
@@ -84,6 +87,7 @@ class Census(Collector):
         yield _family("sharing_regions", "Regions of shared galleries by state.", ["region", "state"], shared_in)
         lifecycles = ((key.kind, facts.lifecycle) for key, facts in self._facts.items())
         yield from lifecycle_census.families(lifecycles, datetime.now(UTC))
+        yield from temporaries.families((facts.temporaries for facts in self._facts.values()), self.swept)
 
 
 def _complete(region: Mapping[str, Any]) -> bool:
