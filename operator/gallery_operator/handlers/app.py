@@ -218,6 +218,8 @@ async def _list_kind(options: Options, context: Context, queue: WorkQueue, censu
 async def _sweep(options: Options, context: Context, census: Census) -> None:
     """Look for what imports have left, now and then; never in the way of anything else."""
     sweep = Sweep(context, census.swept, options.namespaces)
+    # A start is busy enough.
+    await asyncio.sleep(min(60.0, options.resync_seconds))
     while True:
         try:
             await sweep.run()
