@@ -125,6 +125,20 @@ def publishing_cases() -> list[Case]:
             {"spec.safetyProfile": {"allowDeletionOfReplicatedLocations": False}, **regions("West Europe")},
             update=regions("westeurope", "eastus2"),
         ),
+        # What the rules cost grows with the square of the regions: the API server gives up beyond its budget.
+        case(
+            "100 regions with long names, none of which may be removed",
+            {
+                "spec.safetyProfile": {"allowDeletionOfReplicatedLocations": False},
+                **regions(*[f"{'a' * 61}{number:03}" for number in range(100)], storageAccountType="Standard_LRS"),
+            },
+            update={"spec.excludeFromLatest": True},
+        ),
+        case(
+            "100 regions with 20 encrypted data disks each",
+            {"spec.targetRegions": [keyed(f"region{number}", *range(20), os=True) for number in range(100)]},
+            update={"spec.excludeFromLatest": True},
+        ),
         case("encrypted", {"spec.targetRegions": [keyed("a", os=True), keyed("b", os=True)]}),
         case(
             "encrypted in one region",
