@@ -7,7 +7,7 @@ from typing import Any
 
 from gallery_operator.api import Resource
 from gallery_operator.api.meta import Difference
-from gallery_operator.azure.errors import ErrorKind
+from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.gateway import Arm
 from gallery_operator.planning.backoff import poll_delay
 from gallery_operator.planning.moments import refused_end_of_life
@@ -174,10 +174,32 @@ async def stop_if_hopeless(
     failure = await arm.failure(resource_id)
     if failure is None or resource.status.observed_generation != resource.metadata.generation:
         return
+    _pause(ctx, resource, failure, fields, is_final=failure.kind is ErrorKind.INVALID)
+
+
+async def stop_if_deletion_failed(ctx: Context, resource: Resource, arm: Arm, resource_id: str) -> None:
+    """Tell why a deletion that Azure had begun failed, and do not repeat it before that makes sense.
+
+    Args:
+        ctx: Context.
+        resource: The object that is being deleted.
+        arm: Gateway that began the deletion.
+        resource_id: What is to be deleted.
+
+    Raises:
+        Halt: It is not to be repeated yet.
+        AzureError: The operation could not be asked.
+    """
+    failure = await arm.failure(resource_id)
+    if failure is not None and failure.operation.endswith(".delete"):
+        _pause(ctx, resource, failure, {}, is_final=False)
+
+
+def _pause(ctx: Context, resource: Resource, failure: AzureError, fields: Mapping[str, Any], *, is_final: bool) -> None:
     outcome = from_azure(failure)
     kind = "Stalled" if isinstance(outcome, Stalled) else "Reconciling"
     told = next((each for each in resource.status.conditions if each.type == kind), None)
-    if told is not None and told.reason == outcome.reason and failure.kind is not ErrorKind.INVALID:
+    if told is not None and told.reason == outcome.reason and not is_final:
         age = (ctx.now() - told.last_transition_time).total_seconds()
         if not failure.needs_person or age >= STALLED_RECHECK_SECONDS:
             return

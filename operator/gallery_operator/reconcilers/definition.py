@@ -23,6 +23,7 @@ from gallery_operator.reconcilers.common import (
     refuse_end_of_life,
     refuse_foreign,
     refuse_rivals,
+    stop_if_deletion_failed,
     stop_if_hopeless,
     wait_for_dependents,
 )
@@ -126,6 +127,7 @@ async def finalize(ctx: Context, definition: GalleryImageDefinition) -> Report:
         return Report(Done("The image definition is gone.", "Deleted"))
     events: tuple[tuple[str, str, str], ...] = ()
     if properties(existing).get("provisioningState") != "Deleting":
+        await stop_if_deletion_failed(ctx, definition, gallery.arm, resource_id)
         # With versions in it, soft-deleted ones too, Azure refuses to delete the definition: then nobody loses access.
         left = softdelete.status(await soft_deleted(gallery, definition, resource_id))
         if left is None and not await gallery.arm.list(f"{resource_id}/versions"):

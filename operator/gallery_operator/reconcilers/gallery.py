@@ -18,6 +18,7 @@ from gallery_operator.reconcilers.common import (
     properties,
     refuse_foreign,
     refuse_rivals,
+    stop_if_deletion_failed,
     stop_if_hopeless,
     wait_for_dependents,
 )
@@ -109,6 +110,7 @@ async def finalize(ctx: Context, gallery: Gallery) -> Report:
         return Report(Done("The gallery is gone.", "Deleted"))
     events: tuple[tuple[str, str, str], ...] = ()
     if properties(existing).get("provisioningState") != "Deleting":
+        await stop_if_deletion_failed(ctx, gallery, scope.arm, scope.resource_id)
         # With images in it Azure refuses to delete the gallery: then nobody loses access to it.
         if not await scope.arm.list(f"{scope.resource_id}/images"):
             if await sharing.end(gallery, scope, existing):

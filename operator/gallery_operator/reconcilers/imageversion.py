@@ -31,6 +31,7 @@ from gallery_operator.reconcilers.common import (
     refuse_end_of_life,
     refuse_foreign,
     refuse_rivals,
+    stop_if_deletion_failed,
     stop_if_hopeless,
 )
 from gallery_operator.reconcilers.context import Context
@@ -189,6 +190,7 @@ async def finalize(ctx: Context, version: ImageVersion) -> Report:
         return Report(Done("The image version is gone.", "Deleted"))
     state = properties(existing).get("provisioningState")
     if state != "Deleting":
+        await stop_if_deletion_failed(ctx, version, arm, resource_id)
         report = await lift_block(ctx, version, arm, resource_id, existing)
         if report is not None:
             return report

@@ -13,7 +13,7 @@ from gallery_operator.api import Gallery
 from gallery_operator.azure.error_kinds import AzureError, ErrorKind
 from gallery_operator.planning.outcome import STALLED_RECHECK_SECONDS, Report, Retry, Stalled, Waiting
 from gallery_operator.planning.status import settle
-from gallery_operator.reconcilers.common import stop_if_hopeless
+from gallery_operator.reconcilers.common import stop_if_deletion_failed, stop_if_hopeless
 from gallery_operator.reconcilers.halt import Halt
 
 K = ErrorKind
@@ -27,7 +27,9 @@ class World:
 
     kind: ErrorKind
     code: str = "SomeCode"
+    operation: str = "galleries.put"
     generation: int = 1
+    deleting: bool = False
     now: datetime = START
     status: dict[str, Any] = field(default_factory=dict)
 
@@ -43,7 +45,10 @@ class World:
         ctx: Any = SimpleNamespace(now=lambda: self.now, settings=SimpleNamespace(poll_seconds=POLL))
         arm: Any = SimpleNamespace(failure=self._failure)
         try:
-            await stop_if_hopeless(ctx, resource, arm, "/id", {})
+            if self.deleting:
+                await stop_if_deletion_failed(ctx, resource, arm, "/id")
+            else:
+                await stop_if_hopeless(ctx, resource, arm, "/id", {})
         except Halt as halt:
             self._tell(halt.outcome)
             return halt.outcome
@@ -54,7 +59,7 @@ class World:
         self.status = settle(self.status, Report(outcome), self.generation, self.now)
 
     async def _failure(self, resource_id: str) -> AzureError:
-        return AzureError(self.kind, self.code, "Azure says so.", "Do something.", "galleries.put")
+        return AzureError(self.kind, self.code, "Azure says so.", "Do something.", self.operation)
 
 
 async def started(kind: ErrorKind, code: str = "SomeCode") -> World:
@@ -107,3 +112,16 @@ async def test_what_a_person_must_mend_is_repeated_only_after_an_edit() -> None:
     world.generation = 2
     assert await world.look() is None
     assert isinstance(await world.look(), Stalled)
+
+
+@pytest.mark.parametrize("kind", [K.INVALID, K.FORBIDDEN])
+async def test_a_deletion_that_failed_is_told_and_repeated_now_and_then(kind: ErrorKind) -> None:
+    world = World(kind, operation="galleries.delete", deleting=True)
+    assert isinstance(await world.look(), Stalled)
+    assert isinstance(await world.look(), Stalled)
+    world.now += timedelta(seconds=STALLED_RECHECK_SECONDS)
+    assert await world.look() is None
+
+
+async def test_what_failed_before_does_not_keep_from_a_deletion() -> None:
+    assert await World(K.INVALID, operation="galleries.put", deleting=True).look() is None
