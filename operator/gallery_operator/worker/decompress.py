@@ -1,6 +1,8 @@
 """Decompression of a file in bounded memory and to a bounded size."""
 
 import bz2
+import contextlib
+import io
 import lzma
 import os
 import struct
@@ -14,6 +16,7 @@ from gallery_operator.contract import FailureCode
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats.inspect import Compression
 from gallery_operator.worker.formats.source import FdSource, corrupt, unsupported
+from gallery_operator.worker.xzblocks import Plan, decompress_blocks, plan
 
 _IN = 256 * 1024
 _OUT = 1024 * 1024
@@ -74,7 +77,8 @@ def decompress(kind: Compression, file: BinaryIO, consumed: Callable[[int], None
 
     Args:
         kind: The method.
-        file: The file; for zstd it must be a real, seekable one.
+        file: The file, at its start; for zstd it must be a real, seekable one. xz blocks of a real one are
+            decompressed in parallel.
         consumed: Told the number of compressed bytes that were read.
 
     Raises:
@@ -88,6 +92,13 @@ def decompress(kind: Compression, file: BinaryIO, consumed: Callable[[int], None
         "bzip2": bz2.BZ2Decompressor,
         "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES),
     }
+    if kind == "xz":
+        with contextlib.suppress(io.UnsupportedOperation):
+            # With a size of its own it leaves the file's offset alone, which matters when there is no plan.
+            source = FdSource(file.fileno(), os.fstat(file.fileno()).st_size)
+            found = plan(source)
+            if found is not None:
+                return _blocks(source, found, consumed)
     return _streams(kind, factories[kind], file, consumed)
 
 
@@ -131,13 +142,24 @@ def _streams(
                 if out:
                     yield out
         except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
-            if "emory" in str(error):
-                message = f"The {kind} data needs more than {XZ_MEMORY_BYTES >> 20} MiB of memory; use a lower preset."
-                raise WorkerError(FailureCode.UNSUPPORTED_FORMAT, message) from error
-            raise corrupt(f"The {kind} data is damaged: {error}.") from error
+            raise _damaged(kind, error) from error
         rest = _next_stream(kind, decompressor.unused_data, file, consumed)
         if not rest:
             return
+
+
+def _blocks(source: FdSource, found: Plan, consumed: Callable[[int], None]) -> Iterator[bytes]:
+    try:
+        yield from decompress_blocks(source, found, XZ_MEMORY_BYTES, consumed)
+    except (lzma.LZMAError, EOFError) as error:
+        raise _damaged("xz", error) from error
+
+
+def _damaged(kind: str, error: Exception) -> WorkerError:
+    if "emory" in str(error):
+        message = f"The {kind} data needs more than {XZ_MEMORY_BYTES >> 20} MiB of memory; use a lower preset."
+        return WorkerError(FailureCode.UNSUPPORTED_FORMAT, message)
+    return corrupt(f"The {kind} data is damaged: {error}.")
 
 
 def _next_stream(kind: str, rest: bytes, file: BinaryIO, consumed: Callable[[int], None]) -> bytes:
