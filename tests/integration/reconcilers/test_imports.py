@@ -55,9 +55,11 @@ def no_canary(stage: Stage) -> None:
 async def test_disk_travels_to_a_managed_disk(stage: Stage, player: Player) -> None:
     vhd = disk()
     stage.post("Secret", {"metadata": {"name": "auth"}, "stringData": {"Authorization": "canary-header-value"}})
-    url = {**SOURCE["url"], "headersSecretRef": {"name": "auth"}}
-    create(stage, source={"url": url})
+    mirrors = ["https://mirror.example.com/disk.vhd"]
+    more = {"headersSecretRef": {"name": "auth"}, "mirrors": mirrors, "checksum": "sha256:" + "a" * 64}
+    create(stage, source={"url": {**SOURCE["url"], **more}})
     prepare = await player.job("prepare")
+    assert player.config(prepare)["source"]["mirrors"] == mirrors
     assert not [each for each in stage.list("Secret") if each["metadata"]["name"] != "auth"]
     assert stage.azure.resources("Microsoft.Compute/disks") == []
     player.end(prepare, checked(vhd))
