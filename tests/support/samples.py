@@ -180,6 +180,7 @@ _FULL: dict[str, list[Json]] = {
                 "tolerations": [{"key": "builds", "operator": "Exists"}],
                 "affinity": {"podAffinity": {}},
                 "retries": 5,
+                "bandwidthLimit": "50Mi",
             },
             "managementPolicy": "Manage",
             "deletionPolicy": "Retain",

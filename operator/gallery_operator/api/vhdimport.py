@@ -97,6 +97,7 @@ class JobOptions(ApiModel):
         node_selector: Labels that a node must have.
         tolerations: Taints that the pods tolerate.
         affinity: Affinity of the pods.
+        bandwidth_limit: Most bytes a second that the upload sends; absent: no limit.
     """
 
     resources: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
@@ -113,6 +114,18 @@ class JobOptions(ApiModel):
     ] = ()
     affinity: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
     retries: Annotated[int, Field(ge=0, le=20, description="How often a failed pod is started anew.")] = 3
+    bandwidth_limit: (
+        Annotated[
+            str,
+            text(
+                r"^[1-9][0-9]{0,5}(k|M|G|Ki|Mi|Gi)$",
+                "a bandwidth limit is a whole number and a unit, for example 50Mi (per second)",
+                max_length=8,
+                description="Most bytes that the upload sends a second, for example `50Mi`. Default: as many as Azure takes.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 _AS_IMAGE = "!has(self.destination) || !has(self.destination.managedImage)"

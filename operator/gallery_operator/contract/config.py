@@ -125,7 +125,8 @@ class UploadConfig(_Config):
         target: ``pageBlob`` creates the blob; a ``managedDisk`` target exists at its full size already.
         virtual_size: Size of the disk in bytes without the footer, a multiple of 1 MiB.
         sha256: SHA-256 (hex) of the VHD as ``prepare`` reported it; checked before the first byte is sent.
-        concurrency: Put Page requests in flight.
+        concurrency: Most Put Page requests in flight; how many there are is measured.
+        bandwidth_limit: Most bytes a second to send; None: no limit.
         blob_metadata: Metadata written to a page blob when it is complete.
         api_version: Storage API version to speak (``x-ms-version``); None: the SDK's own.
         source: The claim that holds a disk read in place; needed when the scratch volume of ``prepare`` is
@@ -137,6 +138,7 @@ class UploadConfig(_Config):
     virtual_size: int = Field(gt=0)
     sha256: str
     concurrency: int = Field(default=16, ge=1, le=64)
+    bandwidth_limit: int | None = Field(default=None, gt=0)
     blob_metadata: dict[str, str] = {}
     api_version: str | None = None
     source: PvcSource | None = None

@@ -13,6 +13,7 @@ from gallery_operator.contract import FailureCode, PrepareConfig, PvcSource, Rep
 from gallery_operator.contract.config import PrerequisitesConfig
 from gallery_operator.kube import KubeError, KubeReason
 from gallery_operator.planning import jobs
+from gallery_operator.planning.bandwidth import bytes_per_second
 from gallery_operator.planning.jobs import Component, JobState, WorkerSettings
 from gallery_operator.planning.names import child_name, fingerprint
 from gallery_operator.planning.outcome import Stalled, Waiting
@@ -143,6 +144,7 @@ def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata
         sha256=disk.sha256,
         guest_state_sha256=disk.guest_state_sha256,
         blob_metadata=metadata,
+        bandwidth_limit=bytes_per_second(vhd_import.spec.job.bandwidth_limit),
         api_version=ctx.settings.worker.storage_api_version,
         ca_bundle="/etc/worker/target/ca.crt" if ctx.settings.worker.ca_pem is not None else None,
     )

@@ -34,7 +34,9 @@ class Gate:
         self._pace = pace
         self._allowance = allowance
         self._stopping = stopping
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # One thread is woken for what it waits for: waking all costs more than sending.
+        self._turn, self._memory = threading.Condition(self._lock), threading.Condition(self._lock)
         self._inside = 0
         self._free = most_bytes
         self._pool: list[bytearray] = []
@@ -45,9 +47,9 @@ class Gate:
         Raises:
             Stopping: The upload ends.
         """
-        with self._changed:
+        with self._lock:
             while self._inside >= self._pace.allowed:
-                self._wait()
+                self._wait(self._turn)
             self._inside += 1
 
     def leave(self, sent: int | None) -> None:
@@ -56,15 +58,16 @@ class Gate:
         Args:
             sent: Bytes of the request that worked; None: there was none.
         """
-        with self._changed:
+        with self._lock:
             self._inside -= 1
             if sent is not None:
                 self._pace.done(time.monotonic(), sent)
-            self._changed.notify_all()
+            if self._inside < self._pace.allowed:
+                self._turn.notify(self._pace.allowed - self._inside)
 
     def throttled(self) -> None:
         """The service asked for less."""
-        with self._changed:
+        with self._lock:
             self._pace.throttled(time.monotonic())
 
     def hold_back(self, length: int) -> None:
@@ -73,7 +76,7 @@ class Gate:
         Raises:
             Stopping: The upload ends.
         """
-        with self._changed:
+        with self._lock:
             delay = self._allowance.take(time.monotonic(), length)
         if delay > 0 and self._stopping.wait(delay):
             raise Stopping
@@ -85,9 +88,9 @@ class Gate:
             Stopping: The upload ends.
         """
         cost = _cost(length)
-        with self._changed:
+        with self._lock:
             while self._free < cost:
-                self._wait()
+                self._wait(self._memory)
             self._free -= cost
             if cost == PAGE_BYTES and self._pool:
                 return self._pool.pop()
@@ -95,16 +98,17 @@ class Gate:
 
     def give_buffer(self, buffer: bytearray) -> None:
         """Return memory; large buffers are used again, as the kernel takes a while to hand out fresh ones."""
-        with self._changed:
+        with self._lock:
             if len(buffer) == PAGE_BYTES:
                 self._pool.append(buffer)
             self._free += len(buffer)
-            self._changed.notify_all()
+            # A large buffer may be what several small pieces wait for.
+            self._memory.notify_all()
 
-    def _wait(self) -> None:
+    def _wait(self, condition: threading.Condition) -> None:
         if self._stopping.is_set():
             raise Stopping
-        self._changed.wait(_LOOK_SECONDS)
+        condition.wait(_LOOK_SECONDS)
 
 
 def _cost(length: int) -> int:

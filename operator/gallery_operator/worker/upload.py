@@ -187,7 +187,7 @@ def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Track
                 lease.acquire()
         engine = Engine(
             target=target, disk=local.disk, footer=local.footer, table=table, journal=journal, tracker=tracker,
-            concurrency=config.concurrency, lease=lease,
+            concurrency=config.concurrency, lease=lease, bandwidth=config.bandwidth_limit,
         )  # fmt: skip
         tracker.start("Uploading", total, zeros)
         tracker.advance(0, skipped=zeros)

@@ -123,6 +123,9 @@ def vhd_import_cases() -> list[Case]:
         case("ignore by id", {"spec.prerequisites.ignore": ["NET003", "SSH001"]}),
         case("scratch in words", {"spec.scratch.size": "64 GB"}, "a size is a number and a unit"),
         case("scratch", {"spec.scratch.size": "1.5Ti"}),
+        case("bandwidth in words", {"spec.job.bandwidthLimit": "50 MB/s"}, "a bandwidth limit is a whole number and"),
+        case("no bandwidth", {"spec.job.bandwidthLimit": "0Mi"}, "a bandwidth limit is a whole number and"),
+        case("bandwidth", {"spec.job.bandwidthLimit": "50Mi"}),
         *(
             case(
                 f"{name} changed",

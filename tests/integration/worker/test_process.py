@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import signal
 import subprocess
 import threading
@@ -122,6 +123,29 @@ def test_an_upload_killed_at_half_is_finished_by_the_next_pod(
     assert report.upload.resumed_bytes > stage.sent_minimum // 3
     assert stage.proxy.page_bytes < 1.2 * stage.sent_minimum
     assert stage.content() == stage.vhd
+
+
+@pytest.mark.timeout(600)
+def test_an_upload_killed_twenty_times_sends_next_to_nothing_twice(stage: Stage, workers: list[Worker]) -> None:
+    chance = random.Random(20)
+    disk = bytearray(320 * MIB)
+    for at in range(0, len(disk), MIB // 2):
+        disk[at : at + MIB // 4] = chance.randbytes(MIB // 4)
+    disk[510:512] = b"\x55\xaa"
+    stage.prepare(bytes(disk))
+    config = stage.config(concurrency=4)
+    for moment in sorted(chance.sample(range(1, 1000), 20)):
+        reached = threading.Event()
+        until = stage.sent_minimum * moment // 1000
+        stage.proxy.on_page = lambda sent, until=until, reached=reached: reached.set() if sent >= until else None
+        worker = Worker("upload", config, stage.folder)
+        workers.append(worker)
+        assert reached.wait(60), worker.log.read_text()
+        worker.kill()
+    status, report = Worker("upload", config, stage.folder).end()
+    assert status == ExitCode.DONE, report
+    assert stage.content() == stage.vhd
+    assert stage.proxy.page_bytes <= 1.05 * stage.sent_minimum
 
 
 def test_an_upload_shows_progress_and_stops_when_asked(stage: Stage, workers: list[Worker]) -> None:
