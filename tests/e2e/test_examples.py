@@ -20,16 +20,13 @@ def applied(cluster: Cluster) -> Applied:
 def test_example_does_what_it_says(applied: Applied, file: str) -> None:
     assert file not in applied.refused, applied.refused[file]
     assert file in CHECKS, f"nothing is asserted about {file}: add a function to tests/support/e2e/examples"
-    applied.passed.discard(file)
     CHECKS[file](applied)
-    applied.passed.add(file)
 
 
 def test_what_is_deleted_takes_along_what_it_made(applied: Applied) -> None:
-    """Of all examples, only the disks that are to be retained are left, and what was never ours."""
-    if applied.passed != set(FILES):
-        pytest.skip("what failed is left as it is")
+    """Of all examples, only what is to be retained is left, and what was never ours."""
     applied.delete()
-    assert set(applied.left_in_azure()) == set(RETAINED)
+    left = set(applied.left_in_azure())
     remove_retained(applied.cluster)
     applied.leave()
+    assert left == set(RETAINED)

@@ -186,7 +186,15 @@ class Kube:
         return b"".join(chunks).decode(errors="replace")
 
     def proxy(
-        self, kind: str, namespace: str, target: str, path: str, *, method: str = "GET", body: object = None
+        self,
+        kind: str,
+        namespace: str,
+        target: str,
+        path: str,
+        *,
+        method: str = "GET",
+        body: object = None,
+        seconds: float = 60.0,
     ) -> str:
         """Send a request through the API server to a pod (``name:port``) or a service (``https:name:port``).
 
@@ -195,7 +203,7 @@ class Kube:
         """
         plural = PATHS[kind][1]
         base = f"/api/v1/namespaces/{namespace}/{plural}/{target}/proxy"
-        text: str = self.request(method, base + path, body, raw=True, timeout=60.0)
+        text: str = self.request(method, base + path, body, raw=True, timeout=seconds)
         return text
 
     def wait(

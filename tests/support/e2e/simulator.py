@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 from tests.support.e2e.kube import Json, Kube
 from tests.support.e2e.names import SIMULATOR_NAMESPACE
 
+# Gibibytes are read out of a storage that is busy with uploads.
+_READING = 300.0
 _TAG = "gallery-operator.dev-namespace"
 
 
@@ -19,10 +21,10 @@ class Simulator:
         """Ask it through a cluster's API server."""
         self._kube = kube
 
-    def request(self, method: str, path: str, body: object = None) -> Any:
+    def request(self, method: str, path: str, body: object = None, *, seconds: float = 60.0) -> Any:
         """Send a request to the simulator and return the JSON of its answer."""
         text = self._kube.proxy(
-            "Service", SIMULATOR_NAMESPACE, "https:azure-simulator:443", path, method=method, body=body
+            "Service", SIMULATOR_NAMESPACE, "https:azure-simulator:443", path, method=method, body=body, seconds=seconds
         )
         return json.loads(text or "null")
 
@@ -65,9 +67,9 @@ class Simulator:
 
     def blob_digest(self, url: str) -> str:
         """Return the SHA-256 of a blob."""
-        return str(self.request("GET", f"/_control/digest?{urlencode({'url': url})}")["sha256"])
+        return str(self.request("GET", f"/_control/digest?{urlencode({'url': url})}", seconds=_READING)["sha256"])
 
     def digests(self, resource_id: str) -> dict[int | None, str]:
         """Return the SHA-256 of each disk behind a resource, by LUN (None: the OS disk)."""
-        document = self.request("GET", f"/_control/digest?{urlencode({'id': resource_id})}")
+        document = self.request("GET", f"/_control/digest?{urlencode({'id': resource_id})}", seconds=_READING)
         return {row["lun"]: row["sha256"] for row in document["disks"]}

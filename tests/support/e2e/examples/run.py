@@ -29,7 +29,6 @@ class Applied:
         cluster: Where.
         sandbox: The namespace of all that name none.
         refused: Files that the API server has refused, and why.
-        passed: Files whose check has passed.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -41,7 +40,6 @@ class Applied:
             cluster.kube.wait("the examples of an earlier run to go", self._unused, seconds=300.0)
         self.sandbox = Sandbox.make(cluster, _STEM)
         self.refused: dict[str, str] = {}
-        self.passed: set[str] = set()
         self._objects: dict[str, list[Json]] = {}
         self._substitutions = Substitutions(world.prepare(self.sandbox))
         for file in FILES:

@@ -76,9 +76,16 @@ def arm(cluster: Cluster, *steps: tuple[str, str, Json | None]) -> list[Json]:
 
 
 def remove_retained(cluster: Cluster) -> None:
-    """Delete what examples leave on purpose."""
-    found = [(each, version) for each, version in RETAINED.items() if cluster.simulator.resource(each) is not None]
-    arm(cluster, *(("DELETE", f"{each}?api-version={version}", None) for each, version in found))
+    """Delete what examples leave on purpose, and the gallery of others: another test needs all that Azure allows."""
+    galleries = {f"{COMPUTE}/galleries/terraformed": "2025-03-03"}
+    every = (RETAINED | galleries).items()
+    found = {each: version for each, version in every if cluster.simulator.resource(each) is not None}
+    arm(cluster, *(("DELETE", f"{each}?api-version={version}", None) for each, version in found.items()))
+
+    def gone() -> bool:
+        return all(cluster.simulator.resource(each) is None for each in found)
+
+    cluster.kube.wait("what was left in Azure to go", gone, seconds=60)
 
 
 def certificate(name: str) -> str:
