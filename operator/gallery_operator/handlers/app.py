@@ -89,9 +89,12 @@ async def run(options: Options) -> None:
                 lease = LeaderLease(kube, options.lease, _lost)
                 await lease.acquire()
             health.leader = True
+            census = Census()
+            REGISTRY.register(census)
             try:
-                await _lead(options, context, queue, health)
+                await _lead(options, context, queue, health, census)
             finally:
+                REGISTRY.unregister(census)
                 health.leader = False
                 if lease is not None:
                     await lease.release()
@@ -104,9 +107,7 @@ def _lost() -> None:
     os._exit(LOST_LEASE_EXIT_CODE)
 
 
-async def _lead(options: Options, context: Context, queue: WorkQueue, health: Health) -> None:
-    census = Census()
-    REGISTRY.register(census)
+async def _lead(options: Options, context: Context, queue: WorkQueue, health: Health, census: Census) -> None:
     engine = Engine(context, queue, EventRecorder(context.kube, options.identity), options.resync_seconds)
     await _wait_for_kinds(context.kube)
     ready, listed = asyncio.Event(), asyncio.Event()
@@ -132,7 +133,6 @@ async def _lead(options: Options, context: Context, queue: WorkQueue, health: He
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        REGISTRY.unregister(census)
 
 
 async def _note_ready(ready: asyncio.Event, health: Health) -> None:

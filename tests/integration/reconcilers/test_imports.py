@@ -86,7 +86,8 @@ async def test_disk_travels_to_a_managed_disk(stage: Stage, player: Player) -> N
     assert stage.azure.digest(MANAGED_ID)[0]["sha256"] == hashlib.sha256(vhd).hexdigest()
     assert [each["metadata"]["name"] for each in stage.list("Secret")] == ["auth"]
     await stage.until(lambda: stage.list("PersistentVolumeClaim") == [])
-    assert {each["reason"] for each in stage.events("os")} >= {"Preparing", "Checked", "Uploading", "Uploaded", "Ready"}
+    milestones = {"Preparing", "Checked", "Uploading", "Uploaded", "Ready"}
+    await stage.until(lambda: {each["reason"] for each in stage.events("os")} >= milestones)
     no_canary(stage)
     stage.delete("VhdImport", "os")
     await stage.gone("VhdImport", "os")
