@@ -26,8 +26,8 @@ _BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     # The same server by a name that nobody has allowed.
     "private-address": (f"{disks.HTTPS}.cluster.local/random/{SMALL_MIB}/31.raw", {}, "SourceAddressForbidden"),
-    # Azure's own limit, told when the target is made.
-    "too-small": (disks.random_url(4, 31), {}, "InvalidParameter"),
+    # Azure's own limit, told before anything is made there.
+    "too-small": (disks.random_url(4, 31), {}, "TooSmall"),
     "no-disk": (f"{disks.HTTPS}/garbage", {}, "NotADisk"),
     "backing-file": (f"{disks.HTTPS}/qcow2-with-backing-file", {}, "UnsafeImage"),
 }

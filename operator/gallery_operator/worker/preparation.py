@@ -201,6 +201,9 @@ class Preparation:
 
     def _recognise(self, fd: int, compression: Compression | None) -> ImageFile:
         info = recognise(fd, self._config.format)
+        if info.format == "raw":
+            # First: who was served an error page must not be told to enlarge it.
+            formats.require_bootable_disk(FdSource(fd), self._config.guest.disk_role)
         self._require_size(info)
         return ImageFile(info, compression, FdSource(fd).size)
 
