@@ -94,7 +94,7 @@ async def test_disks_travel_to_a_managed_image(stage: Stage, player: Player) -> 
     assert digests[1] == hashlib.sha256(data).hexdigest()
     # The disk that it was made from is gone, the other import's own stays.
     await stage.until(lambda: disk_names(stage) == ["debian-data"])
-    assert {each["reason"] for each in stage.events("dev")} >= {"CreatingImage", "Ready"}
+    await stage.until(lambda: {each["reason"] for each in stage.events("dev")} >= {"CreatingImage", "Ready"})
     stage.delete("VhdImport", "dev")
     await stage.gone("VhdImport", "dev")
     assert stage.in_azure(IMAGE_ID) is None
@@ -123,7 +123,7 @@ async def test_image_that_vanished_is_made_again(stage: Stage, player: Player) -
     await stage.ready("VhdImport", "dev")
     stage.arm("DELETE", IMAGE_ID)
     again = await player.job("prepare", unlike=prepare["metadata"]["uid"])
-    assert "TargetMissing" in {each["reason"] for each in stage.events("dev")}
+    await stage.until(lambda: "TargetMissing" in {each["reason"] for each in stage.events("dev")})
     player.end(again, checked(vhd))
     upload = await player.job("upload")
     player.end(upload, player.upload(upload, vhd))

@@ -107,7 +107,7 @@ async def test_deleted_version_is_listed_and_restored_for_who_adopts_it(stage: S
     tags = (stage.in_azure(stage.version_id) or {})["tags"]
     assert tags["gallery-operator.dev-name"] == "v1"
     assert tags["cost"] == "42"
-    assert "Restoring" in {each["reason"] for each in stage.events("v1")}
+    await stage.until(lambda: "Restoring" in {each["reason"] for each in stage.events("v1")})
     stage.nudge("GalleryImageDefinition", "debian")
     await stage.until(lambda: "softDeleted" not in stage.status("GalleryImageDefinition", "debian"))
 
@@ -195,7 +195,9 @@ async def test_retention_deletes_what_nobody_declares_after_the_notice(stage: St
     # What nobody's is goes only when somebody says so.
     stage.patch("GalleryImageDefinition", "debian", {"spec": {"retention": {"unmanagedVersions": "Delete"}}})
     await stage.until(lambda: stage.in_azure(f"{stage.definition_id}/versions/1.1.0") is None)
-    assert {each["reason"] for each in stage.events("debian")} >= {"RetentionDue", "RetentionDeleting"}
+    await stage.until(
+        lambda: {each["reason"] for each in stage.events("debian")} >= {"RetentionDue", "RetentionDeleting"}
+    )
 
 
 @pytest.mark.parametrize("objects", [False, True])
@@ -222,7 +224,7 @@ async def test_retention_of_versions_with_an_object(stage: Stage, objects: bool)
         await stage.until(
             lambda: (stage.status("ImageVersion", "old").get("retention") or {}).get("action") == "Report"
         )
-        assert "RetentionDue" in {each["reason"] for each in stage.events("old")}
+        await stage.until(lambda: "RetentionDue" in {each["reason"] for each in stage.events("old")})
         await stage.quiet()
         await asyncio.sleep(4.0)
         assert stage.in_azure(stage.version_id) is not None
@@ -334,7 +336,7 @@ async def test_quota_is_told_before_the_wall_and_explained_at_it(stage: Stage) -
         ("ImageDefinitions", 1, 5, "Azure"),
         ("ImageVersions", 1, 1, "Azure"),
     }
-    assert "QuotaAlmostExhausted" in {each["reason"] for each in stage.events("platform")}
+    await stage.until(lambda: "QuotaAlmostExhausted" in {each["reason"] for each in stage.events("platform")})
     stage.azure.clear_counts()
     await asyncio.sleep(4.0)
     assert not [each for each in stage.azure.counts()["counts"] if each["path"].endswith("/usages")]

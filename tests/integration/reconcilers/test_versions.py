@@ -37,7 +37,7 @@ async def test_version_becomes_ready_in_three_regions_whatever_comes_first(stage
     assert definition is not None
     assert definition["status"]["latestVersion"] == "1.0.0"
     assert definition["status"]["versions"] == 1
-    assert {each["reason"] for each in stage.events("v1")} >= {"Creating", "Ready"}
+    await stage.until(lambda: {each["reason"] for each in stage.events("v1")} >= {"Creating", "Ready"})
     tags = (stage.in_azure(stage.version_id) or {})["tags"]
     assert tags["gallery-operator.dev-namespace"] == stage.namespace
     assert tags["gallery-operator.dev-name"] == "v1"
