@@ -1,6 +1,7 @@
 """What a web server's answer means for a download."""
 
 import re
+from dataclasses import dataclass
 from typing import NoReturn
 
 from gallery_operator.contract import FailureCode
@@ -26,8 +27,28 @@ class Changed(Exception):  # noqa: N818 - says what happened
     """The source is not what it was when the download began."""
 
 
-def refuse(response: Response) -> NoReturn:
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a person may do about an answer, in whole sentences.
+
+    Attributes:
+        not_found: When there is no such file.
+        forbidden: When the server wants credentials or refuses them.
+    """
+
+    not_found: str = "Correct spec.source.url.url."
+    forbidden: str = "Check the Secret of headersSecretRef."
+
+
+OF_A_URL = Advice()
+
+
+def refuse(response: Response, advice: Advice) -> NoReturn:
     """Raise what an answer without the file means.
+
+    Args:
+        response: The answer.
+        advice: What to do about it.
 
     Raises:
         Again: Worth another try.
@@ -37,15 +58,13 @@ def refuse(response: Response) -> NoReturn:
     if status in (404, 410):
         raise WorkerError(
             FailureCode.SOURCE_NOT_FOUND,
-            f"The server says {status}: there is nothing at the URL. Correct spec.source.url.url.",
+            f"The server says {status}: there is nothing at the URL. {advice.not_found}",
         )
     if status in (401, 403, 407):
-        message = (
-            f"The server says {status}: it wants credentials or refuses them. Check the Secret of headersSecretRef."
-        )
+        message = f"The server says {status}: it wants credentials or refuses them. {advice.forbidden}"
         raise WorkerError(FailureCode.SOURCE_FORBIDDEN, message)
     if status in _RETRY_STATUS:
         retry_after = parse_retry_after(response.header("Retry-After"))
         raise Again(FailureCode.SOURCE_UNREACHABLE, f"the server says {status}", retry_after)
-    message = f"The server answers {status}, which is no answer to a download. Check spec.source.url.url."
+    message = f"The server answers {status}, which is no answer to a download. {advice.not_found}"
     raise WorkerError(FailureCode.SOURCE_UNREACHABLE, message, retry=False)

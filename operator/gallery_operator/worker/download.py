@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gallery_operator.contract import FailureCode
-from gallery_operator.worker.answers import CONTENT_RANGE, UNSATISFIED_RANGE, Again, Changed, refuse
+from gallery_operator.worker.answers import CONTENT_RANGE, OF_A_URL, UNSATISFIED_RANGE, Advice, Again, Changed, refuse
 from gallery_operator.worker.backoff import Backoff
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.errors import Stopped, WorkerError
@@ -82,6 +82,7 @@ class Download:
         tracker: Shows how far it is.
         look: Called once with the first bytes (up to 1 MiB), to refuse early.
         policy: Patience.
+        advice: What a person may do when the server does not give it.
         sleep: Waits; for tests.
     """
 
@@ -97,6 +98,7 @@ class Download:
         tracker: Tracker,
         look: Callable[[bytes, int | None], None] | None = None,
         policy: DownloadPolicy = DownloadPolicy(),
+        advice: Advice = OF_A_URL,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
@@ -109,6 +111,7 @@ class Download:
         self._look = look
         self._looked = False
         self._policy = policy
+        self._advice = advice
         self._sleep = sleep
         # Not the URL itself: the file may lie on the volume for long, and a query may be meant for few.
         url_sha256 = hashlib.sha256(url.encode()).hexdigest()
@@ -247,7 +250,7 @@ class Download:
             elif response.status == 200:
                 self._accept_whole(response, writer)
             else:
-                refuse(response)
+                refuse(response, self._advice)
             self._receive(response)
 
     def _receive(self, response: Response) -> None:

@@ -14,6 +14,7 @@ from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.mirrors import fetch
+from gallery_operator.worker.origins import locate
 from gallery_operator.worker.target import Target, TargetPolicy
 from gallery_operator.worker.tracking import Tracker
 
@@ -52,8 +53,8 @@ def bring(config: PrepareConfig, tracker: Tracker) -> str | None:
 
 def _fetch(config: PrepareConfig, source: UrlSource, path: Path, tracker: Tracker) -> None:
     fingerprint = hashlib.sha256(source.model_dump_json().encode()).hexdigest()
-    secrets = Path(config.guest_state_secrets_dir)
-    fetch(source, secrets, path, fingerprint=fingerprint, limit=MOST_BYTES, tracker=tracker)
+    place = locate(source, Path(config.guest_state_secrets_dir))
+    fetch(place, path, fingerprint=fingerprint, limit=MOST_BYTES, tracker=tracker)
 
 
 def _copy(config: PrepareConfig, source: PvcSource, path: Path) -> None:

@@ -5,13 +5,13 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from gallery_operator.contract import FailureCode, UrlSource
+from gallery_operator.contract import FailureCode
 from gallery_operator.redact import redact
 from gallery_operator.worker.address import AddressRule
 from gallery_operator.worker.errors import WorkerError
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_UNAUTHORIZED = frozenset({401, 403})
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _OURS = frozenset(
     {
@@ -141,6 +142,26 @@ class Response:
         self.close()
 
 
+class Authorizer(Protocol):
+    """Proves to one origin who asks, request by request."""
+
+    def sign(self, target: SplitResult, headers: Mapping[str, str]) -> tuple[SplitResult, Mapping[str, str]]:
+        """Return what is sent instead.
+
+        Args:
+            target: Where the request goes.
+            headers: All its headers so far.
+
+        Returns:
+            The URL, perhaps with more in its query, which is sent and never shown; headers to send in addition.
+        """
+        ...
+
+    def renew(self, response: "Response") -> bool:
+        """After an answer of 401 or 403: get another proof, and say whether asking again is worth it."""
+        ...
+
+
 @dataclass(frozen=True)
 class HttpClient:
     """Sends GET requests under the address rule.
@@ -149,6 +170,7 @@ class HttpClient:
         rule: Which addresses may be reached.
         tls: How servers are verified.
         headers: Extra headers; they go to the URL's own origin only.
+        authorizer: Signs requests to the URL's own origin; None: they go as they are.
         timeout: Seconds to wait for a connection or for more bytes.
         resolver: Finds a host's addresses.
     """
@@ -156,8 +178,13 @@ class HttpClient:
     rule: AddressRule
     tls: ssl.SSLContext
     headers: Mapping[str, str]
+    authorizer: Authorizer | None = None
     timeout: float = 60.0
     resolver: Resolver = resolve
+
+    def anonymous(self) -> Self:
+        """Return the same client without what proves to an origin who asks."""
+        return replace(self, headers={}, authorizer=None)
 
     def get(self, url: str, headers: Mapping[str, str]) -> Response:
         """Send a GET and follow redirects.
@@ -174,9 +201,9 @@ class HttpClient:
             WorkerError: ``SourceAddressForbidden``, ``TLSFailed`` or ``BadConfiguration``.
         """
         target = check_url(url)
-        own = dict(self.headers)
+        client = self
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._send(target, {**own, **headers})
+            response = client._ask(target, headers)
             location = response.header("Location")
             if response.status not in _REDIRECTS or location is None:
                 return response
@@ -184,11 +211,25 @@ class HttpClient:
             onward = _check_redirect(target, location)
             if _origin(onward) != _origin(target):
                 # For good: a way back through a stranger must not bring them back.
-                own = {}
+                client = client.anonymous()
             target = onward
         raise WorkerError(FailureCode.SOURCE_ADDRESS_FORBIDDEN, f"The URL redirects more than {MAX_REDIRECTS} times.")
 
-    def _send(self, target: SplitResult, headers: Mapping[str, str]) -> Response:
+    def _ask(self, target: SplitResult, headers: Mapping[str, str]) -> Response:
+        headers = {**self.headers, **headers}
+        response = self._signed(target, headers)
+        if self.authorizer is not None and response.status in _UNAUTHORIZED and self.authorizer.renew(response):
+            response.close()
+            response = self._signed(target, headers)
+        return response
+
+    def _signed(self, target: SplitResult, headers: Mapping[str, str]) -> Response:
+        if self.authorizer is None:
+            return self._send(target, target, headers)
+        signed, more = self.authorizer.sign(target, headers)
+        return self._send(target, signed, {**headers, **more})
+
+    def _send(self, shown: SplitResult, target: SplitResult, headers: Mapping[str, str]) -> Response:
         host, port = _origin(target)[1:]
         checked = self._checked_addresses(host, port)
         path = (target.path or "/") + (f"?{target.query}" if target.query else "")
@@ -196,7 +237,7 @@ class HttpClient:
         try:
             connection.request("GET", path, headers={"User-Agent": "gallery-operator", "Accept": "*/*",
                                                      "Accept-Encoding": "identity", **headers})  # fmt: skip
-            return Response(connection, connection.getresponse(), target.geturl())
+            return Response(connection, connection.getresponse(), shown.geturl())
         except (http.client.HTTPException, OSError) as error:
             connection.close()
             raise ConnectionLost(f"{host} did not answer ({type(error).__name__}: {error})") from error
@@ -302,29 +343,3 @@ def _check_redirect(here: SplitResult, location: str) -> SplitResult:
         raise WorkerError(FailureCode.SOURCE_ADDRESS_FORBIDDEN, message)
     log.info("redirect", extra={"from_host": here.hostname, "to_host": onward.hostname})
     return onward
-
-
-def client_for(source: UrlSource, folder: Path) -> HttpClient:
-    """Return the client that fetches a source.
-
-    Args:
-        source: The source.
-        folder: Where its headers and its CA bundle are mounted.
-
-    Raises:
-        WorkerError: ``BadConfiguration``: the URL is none, or proves nothing about what it serves.
-    """
-    url = check_url(source.url)
-    try:
-        rule = AddressRule.of(source.allowed_cidrs, source.allowed_hosts)
-    except ValueError as error:
-        raise WorkerError(FailureCode.BAD_CONFIGURATION, f"An allowed network is not one: {error}.") from None
-    # A host that the administrator has allowed by name is on a network that is trusted to be what it says.
-    if url.scheme == "http" and source.checksum is None and not rule.names(url.hostname or ""):
-        message = "An http URL proves nothing about what it serves: use https, or give the file's checksum."
-        raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
-    return HttpClient(
-        rule=rule,
-        tls=tls_context(folder / "ca" / "ca.crt" if source.has_ca_bundle else None),
-        headers=read_headers(folder / "headers") if source.has_headers else {},
-    )

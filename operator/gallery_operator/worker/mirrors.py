@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gallery_operator.contract import FailureCode, UrlSource
+from gallery_operator.contract import FailureCode
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.download import Download, DownloadPolicy
 from gallery_operator.worker.errors import WorkerError
-from gallery_operator.worker.http import client_for, same_origin
+from gallery_operator.worker.origins import Place
 from gallery_operator.worker.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,7 @@ _TRIES_BEFORE_NEXT = 3
 
 
 def fetch(
-    source: UrlSource,
-    secrets: Path,
+    place: Place,
     path: Path,
     *,
     fingerprint: str,
@@ -44,14 +43,13 @@ def fetch(
     look: Callable[[bytes, int | None], None] | None = None,
     policy: DownloadPolicy | None = None,
 ) -> Checksum:
-    """Fetch a source's file from its URL or, in their order, from its mirrors.
+    """Fetch a file from the first of its servers that gives it.
 
     What one server gave is gone on with at the next, as the checksum decides in the end; where it does not match,
-    the whole is fetched anew. Extra request headers go to the origin of ``url`` only.
+    the whole is fetched anew.
 
     Args:
-        source: The source.
-        secrets: Where its headers and its CA bundle are mounted.
+        place: Where the file is.
         path: The file to make.
         fingerprint: Of the configuration; a file of another one is thrown away.
         limit: Most bytes to accept.
@@ -66,29 +64,23 @@ def fetch(
         WorkerError: As ``Download.run``; with mirrors it says what each server's matter was.
     """
     policy = policy or DownloadPolicy()
-    checksum = Checksum(source.checksum)
-    urls = list(dict.fromkeys((source.url, *source.mirrors)))
-    if len(urls) > 1 and not checksum.expected:
-        message = "With mirrors a checksum is needed: it alone says that they have the same file."
-        raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
-    # Made before anything is fetched: a wrong URL or Secret is told at once, not when the first server fails.
-    clients = [client_for(source.model_copy(update={"url": url}), secrets) for url in urls]
+    checksum = Checksum(place.checksum)
+    urls = [origin.url for origin in place.origins]
     problems: list[WorkerError] = []
-    for url, client in zip(urls, clients, strict=True):
-        last = url == urls[-1]
-        own = client if same_origin(url, source.url) else dataclasses.replace(client, headers={})
+    for origin in place.origins:
+        last = origin is place.origins[-1]
         tries = policy.backoff.tries if last else min(policy.backoff.tries, _TRIES_BEFORE_NEXT)
         patience = dataclasses.replace(policy, backoff=dataclasses.replace(policy.backoff, tries=tries))
         try:
             Download(
-                client=own, url=url, path=path, fingerprint=fingerprint, checksum=checksum.restart(), limit=limit,
-                tracker=tracker, look=look, policy=patience,
+                client=origin.client, url=origin.url, path=path, fingerprint=fingerprint, checksum=checksum.restart(),
+                limit=limit, tracker=tracker, look=look, policy=patience, advice=place.advice,
             ).run()  # fmt: skip
         except WorkerError as problem:
             problems.append(problem)
             if problem.code not in _THE_SERVERS or len(urls) == 1:
                 raise
-            log.warning("%s did not give the file: %s", urlsplit(url).hostname, problem.message)
+            log.warning("%s did not give the file: %s", urlsplit(origin.url).hostname, problem.message)
         else:
             return checksum
     raise _none_of(urls, problems)

@@ -27,6 +27,7 @@ from gallery_operator.worker.image import (
 )
 from gallery_operator.worker.manifest import DISK, MANIFEST, TABLE, Location, Manifest, read_manifest, write_manifest
 from gallery_operator.worker.mirrors import fetch
+from gallery_operator.worker.origins import locate
 from gallery_operator.worker.sparse import require_space
 from gallery_operator.worker.stage import STAGE, Stage, read_stage, write_stage
 from gallery_operator.worker.survey import PieceTable, survey
@@ -144,7 +145,7 @@ class Preparation:
     def _from_url(self, source: UrlSource) -> Prepared:
         path = self._scratch / _DOWNLOAD
         self._checksum = fetch(
-            source, Path(self._config.secrets_dir), path, fingerprint=self._fingerprint,
+            locate(source, Path(self._config.secrets_dir)), path, fingerprint=self._fingerprint,
             limit=container_limit(self._config.max_virtual_size), tracker=self._tracker, look=self._look,
         )  # fmt: skip
         return self._from_file(_open(path), None, downloaded=path)

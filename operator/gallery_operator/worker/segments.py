@@ -1,7 +1,6 @@
 """A body fetched over several connections at once, given out in order."""
 
 import collections
-import dataclasses
 import logging
 import threading
 from dataclasses import dataclass, field
@@ -95,7 +94,7 @@ class ParallelBody:
         connections: int,
     ) -> None:
         same = same_origin(url, first.url)
-        self._client = client if same else dataclasses.replace(client, headers={})
+        self._client = client if same else client.anonymous()
         self._url = first.url
         self._version = version
         self._bounds = bounds

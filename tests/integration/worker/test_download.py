@@ -6,9 +6,10 @@ import datetime
 import hashlib
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult
 
 import pytest
 from cryptography import x509
@@ -24,7 +25,7 @@ from gallery_operator.worker.backoff import Backoff
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.download import Download, DownloadPolicy
 from gallery_operator.worker.errors import Stopped, WorkerError
-from gallery_operator.worker.http import HttpClient, tls_context
+from gallery_operator.worker.http import HttpClient, Response, tls_context
 from gallery_operator.worker.prepare import prepare
 from gallery_operator.worker.tracking import Tracker
 
@@ -48,6 +49,7 @@ class Fetch:
             tls=options.pop("tls", None) or tls_context(None),
             headers=options.pop("headers", {}),
             timeout=options.pop("timeout", 10.0),
+            authorizer=options.pop("authorizer", None),
             **({"resolver": options.pop("resolver")} if "resolver" in options else {}),
         )
         path = self.folder / "download"
@@ -286,6 +288,47 @@ def test_redirects_are_followed_and_secrets_stay_at_home(server: BadServer, fetc
         assert "x-token" not in stranger.seen[0].headers
     finally:
         stranger.close()
+
+
+class Tickets:
+    """Signs with a ticket in the query and a header; renews as often as it is told."""
+
+    def __init__(self, *tickets: str) -> None:
+        self._tickets = list(tickets)
+
+    def sign(self, target: SplitResult, headers: Mapping[str, str]) -> tuple[SplitResult, Mapping[str, str]]:
+        query = f"{target.query}&ticket={self._tickets[0]}".lstrip("&")
+        return target._replace(query=query), {"X-Signed": headers.get("Range", "all")}
+
+    def renew(self, response: Response) -> bool:
+        if len(self._tickets) == 1:
+            return False
+        self._tickets.pop(0)
+        return True
+
+
+def test_requests_to_the_origin_are_signed_and_those_to_strangers_are_not(server: BadServer, fetch: Fetch) -> None:
+    stranger = BadServer()
+    try:
+        server.serve("/a", location=stranger.url("/disk"), status=307)
+        stranger.serve("/disk", BODY)
+        assert fetch(server.url("/a?x=1"), authorizer=Tickets("t")).read_bytes() == BODY
+        assert server.seen[0].path == "/a?x=1&ticket=t"
+        assert server.seen[0].headers["x-signed"] == "all"
+        assert "x-signed" not in stranger.seen[0].headers
+        assert stranger.seen[0].path == "/disk"
+    finally:
+        stranger.close()
+
+
+def test_a_refused_signature_is_renewed_once_and_never_shown(server: BadServer, fetch: Fetch) -> None:
+    server.serve("/disk", BODY, faults=[403])
+    assert fetch(server.url("/disk"), authorizer=Tickets("old", "new")).read_bytes() == BODY
+    assert [each.path for each in server.seen] == ["/disk?ticket=old", "/disk?ticket=new"]
+    server.serve("/other", always=401)
+    refused = fetch.refused(server.url("/other"), authorizer=Tickets("s3cret"), fingerprint="g")
+    assert refused.code == FailureCode.SOURCE_FORBIDDEN
+    assert "s3cret" not in refused.message
 
 
 def test_a_circle_of_redirects_ends(server: BadServer, fetch: Fetch) -> None:

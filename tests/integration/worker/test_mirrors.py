@@ -16,6 +16,7 @@ from gallery_operator.worker.backoff import Backoff
 from gallery_operator.worker.download import DownloadPolicy
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.mirrors import fetch
+from gallery_operator.worker.origins import locate
 from gallery_operator.worker.tracking import Tracker
 
 MIB = 1024 * 1024
@@ -39,7 +40,7 @@ def fetched(tmp_path: Path, server: BadServer, second: BadServer) -> Fetch:
         values: dict[str, Any] = {"url": server.url("/disk"), "mirrors": (second.url("/disk"),), "checksum": SHA}
         source = UrlSource(**{"allowed_cidrs": ("127.0.0.0/8",), **values, **options})
         path = tmp_path / "download"
-        fetch(source, tmp_path, path, fingerprint="f", limit=16 * MIB, tracker=Tracker("prepare"), policy=QUICK)
+        fetch(locate(source, tmp_path), path, fingerprint="f", limit=16 * MIB, tracker=Tracker("prepare"), policy=QUICK)
         return path
 
     return run
