@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from gallery_operator.api.meta import ApiModel, LocalRef, Rule, exactly_one, text
+from gallery_operator.api.security import KeyRef
 
 Checksum = Annotated[
     str,
@@ -28,6 +29,69 @@ Mirror = Annotated[
 ]
 
 
+def _plain_url(field: str, description: str) -> object:
+    # No user info, and no query, in which a signature could be.
+    return text(
+        r"^https?://[^/?#@\s]+/[^?#\s]*$",
+        f"{field} must be an absolute http or https URL without user info, query and spaces",
+        max_length=1024,
+        description=description,
+    )
+
+
+class ChecksumsSignature(ApiModel):
+    """What proves a file of checksums."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one(
+            ("secretKeyRef", "configMapKeyRef"), "set exactly one of secretKeyRef and configMapKeyRef: the public key"
+        ),
+    )
+
+    url: (
+        Annotated[
+            str,
+            _plain_url(
+                "signature.url",
+                "Detached OpenPGP signature of the file (`.asc`, `.sign`, `.gpg`); left out for a file that is signed in "
+                "clear, as Fedora's `CHECKSUM`.",
+            ),
+        ]
+        | None
+    ) = None
+    secret_key_ref: Annotated[
+        KeyRef | None,
+        Field(description="Where the publisher's OpenPGP public key is, armoured or binary; one or more of them."),
+    ] = None
+    config_map_key_ref: Annotated[KeyRef | None, Field(description="As secretKeyRef, in a ConfigMap.")] = None
+
+
+class ChecksumsList(ApiModel):
+    """A file that lists the checksums of a publisher's images."""
+
+    url: Annotated[
+        str,
+        _plain_url(
+            "checksums.url",
+            "`SHA256SUMS`, `SHA512SUMS` or `CHECKSUM`, in GNU's or BSD's format. An http URL needs `signature`.",
+        ),
+    ]
+    file: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=1024,
+                description="Name of the disk's file in it; default: the last part of the disk's `url`.",
+            ),
+        ]
+        | None
+    ) = None
+    signature: Annotated[
+        ChecksumsSignature | None, Field(description="What proves the file; default: its server's certificate.")
+    ] = None
+
+
 class UrlDisk(ApiModel):
     """A disk at a URL.
 
@@ -39,9 +103,14 @@ class UrlDisk(ApiModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!has(self.mirrors) || size(self.mirrors) == 0 || has(self.checksum)",
-            "mirrors need checksum: it alone says that they have the same file",
+            "!has(self.mirrors) || size(self.mirrors) == 0 || has(self.checksum) || has(self.checksums)",
+            "mirrors need checksum or checksums: it alone says that they have the same file",
             ".mirrors",
+        ),
+        Rule(
+            "!has(self.checksum) || !has(self.checksums)",
+            "checksum and checksums exclude each other: give the digest, or the file that lists it",
+            ".checksums",
         ),
         Rule(
             r"self.url.matches(r'^https?://[^/?#\s]+\S*$')",
@@ -66,10 +135,17 @@ class UrlDisk(ApiModel):
         Field(
             max_length=4,
             description="Other URLs of the same file, tried in this order when `url` does not give it. They need "
-            "`checksum`. The headers of `headersSecretRef` go to the host of `url` only.",
+            "`checksum` or `checksums`. The headers of `headersSecretRef` go to the host of `url` only.",
         ),
     ] = ()
     checksum: Checksum | None = None
+    checksums: Annotated[
+        ChecksumsList | None,
+        Field(
+            description="A file of the publisher that lists the checksum, instead of `checksum`. It is read when the "
+            "disk is fetched; `status.disk.sourceChecksum` says what it listed."
+        ),
+    ] = None
     headers_secret_ref: (
         Annotated[
             LocalRef,

@@ -47,6 +47,7 @@ class ImportedDisk(ApiModel):
         architecture: As found in the image.
         in_place: The disk is read from its claim, without a copy.
         guest_state_sha256: Of the VM guest state that came with the disk.
+        source_checksum: What the file of the source has met: the checksum that was given, or that its list has.
     """
 
     format: str | None = None
@@ -59,6 +60,7 @@ class ImportedDisk(ApiModel):
     architecture: str | None = None
     in_place: bool | None = None
     guest_state_sha256: str | None = None
+    source_checksum: str | None = None
 
 
 class PrerequisiteFinding(ApiModel):

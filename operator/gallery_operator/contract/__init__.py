@@ -16,10 +16,12 @@ from gallery_operator.contract.checks import (
 )
 from gallery_operator.contract.config import (
     CONFIG_VARIABLE,
+    ChecksumsFile,
     GuestProfile,
     PrepareConfig,
     PrerequisitesConfig,
     PvcSource,
+    SignatureFile,
     UploadConfig,
     UrlSource,
 )
@@ -48,6 +50,7 @@ __all__ = [
     "CheckedAgainst",
     "CheckedContainer",
     "ChecksDocument",
+    "ChecksumsFile",
     "DiskFacts",
     "ExitCode",
     "FailureCode",
@@ -59,6 +62,7 @@ __all__ = [
     "Progress",
     "PvcSource",
     "Report",
+    "SignatureFile",
     "UploadConfig",
     "UploadFacts",
     "UrlSource",

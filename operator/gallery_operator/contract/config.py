@@ -46,6 +46,30 @@ class PrerequisitesConfig(_Config):
     ignore: tuple[str, ...] = ()
 
 
+class SignatureFile(_Config):
+    """The signature of a file of checksums; the public key is mounted.
+
+    Attributes:
+        url: Of the detached signature; None: the file itself is signed in clear.
+    """
+
+    url: str | None = None
+
+
+class ChecksumsFile(_Config):
+    """A file that lists the checksum of the source, such as ``SHA256SUMS``.
+
+    Attributes:
+        url: Where it is.
+        file: Name of the source in it; None: the last part of the source's URL.
+        signature: What proves it; None: only its server does.
+    """
+
+    url: str
+    file: str | None = None
+    signature: SignatureFile | None = None
+
+
 class UrlSource(_Config):
     """A disk at a URL.
 
@@ -53,6 +77,7 @@ class UrlSource(_Config):
         url: ``https`` (or ``http``) URL without user info.
         mirrors: Other URLs of the same file, for when the first does not give it; only with a checksum.
         checksum: ``sha256:<hex>`` or ``sha512:<hex>`` of the bytes as served (before decompression).
+        checksums: A file that lists the checksum; instead of ``checksum``.
         has_headers: Extra request headers are mounted, one file a header.
         has_ca_bundle: A private CA bundle is mounted.
         allowed_cidrs: Non-public networks that the administrator allows, in CIDR notation.
@@ -63,6 +88,7 @@ class UrlSource(_Config):
     url: str
     mirrors: tuple[str, ...] = ()
     checksum: str | None = None
+    checksums: ChecksumsFile | None = None
     has_headers: bool = False
     has_ca_bundle: bool = False
     allowed_cidrs: tuple[str, ...] = ()

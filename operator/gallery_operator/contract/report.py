@@ -27,6 +27,8 @@ class FailureCode(StrEnum):
     SOURCE_TRUNCATED = "SourceTruncated"
     TLS_FAILED = "TLSFailed"
     CHECKSUM_MISMATCH = "ChecksumMismatch"
+    CHECKSUM_NOT_FOUND = "ChecksumNotFound"
+    SIGNATURE_INVALID = "SignatureInvalid"
     NOT_A_DISK = "NotADisk"
     UNSUPPORTED_FORMAT = "UnsupportedFormat"
     UNSAFE_IMAGE = "UnsafeImage"
@@ -95,6 +97,7 @@ class DiskFacts(_Model):
         architecture: ``x64`` or ``Arm64`` when it could be read.
         in_place: The disk is read from the source claim; there is no copy on the scratch volume.
         guest_state_sha256: SHA-256 (hex) of the VM guest state that came with the disk.
+        source_checksum: ``sha256:<hex>`` or ``sha512:<hex>`` that the source's file has met, given or listed.
     """
 
     format: str
@@ -106,6 +109,7 @@ class DiskFacts(_Model):
     architecture: str | None = None
     in_place: bool = False
     guest_state_sha256: str | None = None
+    source_checksum: str | None = None
 
 
 class UploadFacts(_Model):

@@ -254,6 +254,15 @@ def _mount_url(
         items = [{"key": "ca.crt", "path": "ca.crt"}]
         volumes.append({"name": f"{prefix}ca", "configMap": {"name": url.ca_bundle_ref.name, "items": items}})
         mounts.append({"name": f"{prefix}ca", "mountPath": f"{folder}/ca", "readOnly": True})
+    if url.checksums is not None and url.checksums.signature is not None:
+        signature, name = url.checksums.signature, f"{prefix}signing-key"
+        if signature.secret_key_ref is not None:
+            items = [{"key": signature.secret_key_ref.key, "path": "key"}]
+            volumes.append({"name": name, "secret": {"secretName": signature.secret_key_ref.name, "items": items}})
+        elif signature.config_map_key_ref is not None:
+            items = [{"key": signature.config_map_key_ref.key, "path": "key"}]
+            volumes.append({"name": name, "configMap": {"name": signature.config_map_key_ref.name, "items": items}})
+        mounts.append({"name": name, "mountPath": f"{folder}/signing-key", "readOnly": True})
 
 
 def _mount_guest_state(source: GuestStateSource, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]) -> None:

@@ -7,9 +7,18 @@ from typing import Any
 
 from gallery_operator import metrics
 from gallery_operator.api import VhdImport
-from gallery_operator.api.disk_source import DiskSource, GuestStateSource
+from gallery_operator.api.disk_source import ChecksumsList, ChecksumsSignature, DiskSource, GuestStateSource
 from gallery_operator.api.meta import RECONCILE_ANNOTATION
-from gallery_operator.contract import FailureCode, PrepareConfig, PvcSource, Report, UploadConfig, UrlSource
+from gallery_operator.contract import (
+    ChecksumsFile,
+    FailureCode,
+    PrepareConfig,
+    PvcSource,
+    Report,
+    SignatureFile,
+    UploadConfig,
+    UrlSource,
+)
 from gallery_operator.contract.config import PrerequisitesConfig
 from gallery_operator.kube import KubeError, KubeReason
 from gallery_operator.planning import jobs
@@ -34,6 +43,9 @@ _NEXT_STEPS: Mapping[FailureCode, str] = {
     "(chart values worker.allowedSourceHosts, worker.allowedSourceCidrs).",
     FailureCode.TLS_FAILED: "Give the CA of the server in caBundleRef, or mend its certificate.",
     FailureCode.CHECKSUM_MISMATCH: "Compare the checksum with the file's: one of the two is wrong.",
+    FailureCode.CHECKSUM_NOT_FOUND: "Name the file as the list has it (checksums.file), or give checksum (make a new "
+    "VhdImport).",
+    FailureCode.SIGNATURE_INVALID: "Compare the key with the publisher's; never go on without knowing why.",
     FailureCode.SOURCE_TRUNCATED: "Put the whole file there.",
     FailureCode.NOT_A_DISK: "The file must be a raw disk, VHD, VHDX, qcow2 or VMDK, plain or compressed.",
     FailureCode.UNSUPPORTED_FORMAT: "Convert the disk to raw, VHD, VHDX, qcow2 or VMDK.",
@@ -114,6 +126,7 @@ def _source(source: DiskSource | GuestStateSource, worker: WorkerSettings) -> Ur
             url=source.url.url,
             mirrors=source.url.mirrors,
             checksum=source.url.checksum,
+            checksums=_checksums(source.url.checksums),
             has_headers=source.url.headers_secret_ref is not None,
             has_ca_bundle=source.url.ca_bundle_ref is not None,
             allowed_cidrs=worker.allowed_cidrs,
@@ -122,6 +135,15 @@ def _source(source: DiskSource | GuestStateSource, worker: WorkerSettings) -> Ur
     if source.pvc is not None:
         return PvcSource(path=source.pvc.path, checksum=source.pvc.checksum)
     return None
+
+
+def _checksums(wanted: ChecksumsList | None) -> ChecksumsFile | None:
+    if wanted is None:
+        return None
+    signed = wanted.signature
+    return ChecksumsFile(
+        url=wanted.url, file=wanted.file, signature=None if signed is None else SignatureFile(url=signed.url)
+    )
 
 
 def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata: dict[str, str]) -> JobRef:
@@ -186,6 +208,8 @@ async def _check_source(ctx: Context, namespace: str, source: DiskSource | Guest
             )
         if not block and source.pvc.path is None:
             raise Halt(Stalled("WrongVolumeMode", f"{which} holds a file system: name the file in {field}.pvc.path."))
+    if source.url is not None and source.url.checksums is not None and source.url.checksums.signature is not None:
+        await _check_signing_key(ctx, namespace, source.url.checksums.signature, f"{field}.url.checksums.signature")
     if source.url is not None:
         for kind, ref, name in (
             ("Secret", source.url.headers_secret_ref, "headersSecretRef"),
@@ -208,6 +232,25 @@ async def _check_source(ctx: Context, namespace: str, source: DiskSource | Guest
                         "CABundleUnusable", f"ConfigMap {namespace}/{ref.name} has no key ca.crt with PEM certificates."
                     )
                 )
+
+
+async def _check_signing_key(ctx: Context, namespace: str, signature: ChecksumsSignature, field: str) -> None:
+    for kind, ref, name in (
+        ("Secret", signature.secret_key_ref, "secretKeyRef"),
+        ("ConfigMap", signature.config_map_key_ref, "configMapKeyRef"),
+    ):
+        if ref is None:
+            continue
+        which = f"{kind} {namespace}/{ref.name}"
+        body = await ctx.kube.get(kind, namespace, ref.name)
+        if body is None:
+            message = f"{which} does not exist: create it, or correct {field}.{name}."
+            raise Halt(Waiting(f"{kind}NotFound", message, _WAIT_SECONDS))
+        if ref.key not in {**(body.get("data") or {}), **(body.get("binaryData") or {})}:
+            message = (
+                f"{which} has no key {ref.key} with the publisher's public key: add it, or correct {field}.{name}."
+            )
+            raise Halt(Waiting("KeyNotFound", message, _WAIT_SECONDS))
 
 
 async def ensure_scratch(ctx: Context, vhd_import: VhdImport) -> str:

@@ -15,6 +15,7 @@ from gallery_operator.worker.claim import open_beneath
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.mirrors import fetch
 from gallery_operator.worker.origins import locate
+from gallery_operator.worker.proof import proven
 from gallery_operator.worker.target import Target, TargetPolicy
 from gallery_operator.worker.tracking import Tracker
 
@@ -52,6 +53,7 @@ def bring(config: PrepareConfig, tracker: Tracker) -> str | None:
 
 
 def _fetch(config: PrepareConfig, source: UrlSource, path: Path, tracker: Tracker) -> None:
+    source = proven(source, Path(config.guest_state_secrets_dir))
     fingerprint = hashlib.sha256(source.model_dump_json().encode()).hexdigest()
     place = locate(source, Path(config.guest_state_secrets_dir))
     fetch(place, path, fingerprint=fingerprint, limit=MOST_BYTES, tracker=tracker)

@@ -55,14 +55,19 @@ def locate(source: UrlSource, secrets: Path) -> Place:
     if len(urls) > 1 and source.checksum is None:
         message = "With mirrors a checksum is needed: it alone says that they have the same file."
         raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
-    client = _client(source, secrets)
+    client = client_of(source, secrets)
     for url in urls:
         _require_proof(url, source, client.rule)
     origins = (Origin(url, client if same_origin(url, source.url) else client.anonymous()) for url in urls)
     return Place(tuple(origins), source.checksum)
 
 
-def _client(source: UrlSource, secrets: Path) -> HttpClient:
+def client_of(source: UrlSource, secrets: Path) -> HttpClient:
+    """Return what asks the origin of a source's ``url``; another origin is asked by its ``anonymous()``.
+
+    Raises:
+        WorkerError: ``BadConfiguration``: the URL, a header or the CA bundle cannot be used.
+    """
     check_url(source.url)
     return HttpClient(
         rule=address_rule(source),

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 from gallery_operator.contract import ChecksDocument, DiskFacts, FailureCode, PrepareConfig, Report, log_lines
@@ -15,6 +16,7 @@ from gallery_operator.redact import redact
 from gallery_operator.worker.guest_state import bring
 from gallery_operator.worker.manifest import Manifest
 from gallery_operator.worker.preparation import Preparation, Prepared
+from gallery_operator.worker.proof import settled
 from gallery_operator.worker.runtime import run
 from gallery_operator.worker.tracking import Tracker
 
@@ -28,12 +30,13 @@ def main() -> int:
     return run("prepare", PrepareConfig, prepare, lambda config: config.port)
 
 
-def prepare(config: PrepareConfig, tracker: Tracker) -> Report:
+def prepare(config: PrepareConfig, tracker: Tracker, tell: Callable[[ChecksDocument], None] | None = None) -> Report:
     """Prepare one disk.
 
     Args:
         config: What to do.
         tracker: Shows how far it is.
+        tell: Gets the whole report of the checks; None: it goes into the log.
 
     Returns:
         The report, of success or of a refusal by the prerequisites (with the facts and findings).
@@ -44,15 +47,16 @@ def prepare(config: PrepareConfig, tracker: Tracker) -> Report:
     os.umask(0o077)
     # First, as it is small: what is wrong with it is known before the disk has come.
     guest_state = bring(config, tracker)
+    config = settled(config)
     prepared = Preparation(config, tracker).run()
     try:
-        report = judge(config, prepared.manifest, _check(config, prepared, tracker))
+        report = judge(config, prepared.manifest, _check(config, prepared, tracker, tell or _to_log))
     finally:
         prepared.disk.close()
-    if guest_state is not None and report.disk is not None:
-        disk = report.disk.model_copy(update={"guest_state_sha256": guest_state})
-        report = report.model_copy(update={"disk": disk})
-    return report
+    if report.disk is None:
+        return report
+    met = {"guest_state_sha256": guest_state, "source_checksum": config.source.checksum}
+    return report.model_copy(update={"disk": report.disk.model_copy(update=met)})
 
 
 def judge(config: PrepareConfig, manifest: Manifest, checks: CheckReport) -> Report:
@@ -90,13 +94,19 @@ def judge(config: PrepareConfig, manifest: Manifest, checks: CheckReport) -> Rep
     return Report(job="prepare", succeeded=code is None, code=code, message=message, disk=facts, prerequisites=summary)
 
 
-def _check(config: PrepareConfig, prepared: Prepared, tracker: Tracker) -> CheckReport:
+def _check(
+    config: PrepareConfig, prepared: Prepared, tracker: Tracker, tell: Callable[[ChecksDocument], None]
+) -> CheckReport:
     tracker.start("Checking", prepared.disk.size)
     container = _container(prepared.manifest)
     report = check_disk(prepared.disk, config.guest, config.prerequisites, container)
-    write_report(whole(report, "disk", container, config.guest, config.prerequisites), sys.stdout)
+    tell(whole(report, "disk", container, config.guest, config.prerequisites))
     tracker.set_done(prepared.disk.size)
     return report
+
+
+def _to_log(document: ChecksDocument) -> None:
+    write_report(document, sys.stdout)
 
 
 def write_report(document: ChecksDocument, stream: TextIO) -> None:

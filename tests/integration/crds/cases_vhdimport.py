@@ -23,6 +23,15 @@ def vhd_import_cases() -> list[Case]:
         source = {"url": "https://a.example.com/debian.xz", "mirrors": list(urls), "checksum": "sha256:" + "a" * 64}
         return {"spec.source": {"url": source}}
 
+    def checksums(**more: Any) -> dict[str, Any]:
+        return {"spec.source.url.checksums": {"url": "https://images.example.org/12/SHA512SUMS", **more}}
+
+    signed = {
+        "url": "https://images.example.org/12/SHA512SUMS.sign",
+        "secretKeyRef": {"name": "keys", "key": "debian.asc"},
+    }
+    sums_url = "checksums.url must be an absolute http or https URL without user info, query and spaces"
+    one_key = "set exactly one of secretKeyRef and configMapKeyRef"
     one_source = "set exactly one of source.url and source.pvc"
     user_info = "url must not contain user info: give credentials as request headers in a Secret (headersSecretRef)"
     signature = "url must not contain a signature (a SAS is a secret)"
@@ -62,9 +71,31 @@ def vhd_import_cases() -> list[Case]:
         case(
             "mirrors without checksum",
             {"spec.source.url": {"url": "https://a.example.com/d", "mirrors": ["https://b.example.com/d"]}},
-            "mirrors need checksum",
+            "mirrors need checksum or checksums",
             path="spec.source.url.mirrors",
         ),
+        case("checksums", checksums()),
+        case(
+            "checksums at http with a signature", checksums(signature=signed, url="http://mirror.example.org/12/SUMS")
+        ),
+        case("checksums signed in clear", checksums(signature={"configMapKeyRef": {"name": "keys", "key": "key.asc"}})),
+        case("checksums and mirrors", checksums() | {"spec.source.url.mirrors": ["https://b.example.com/d"]}),
+        case(
+            "checksum and checksums",
+            checksums() | {"spec.source.url.checksum": "sha256:" + "a" * 64},
+            "checksum and checksums exclude each other",
+            path="spec.source.url.checksums",
+        ),
+        case("checksums with user", checksums(url="https://u@a.example.com/SUMS"), sums_url),
+        case("checksums with a query", checksums(url="https://a.example.com/SUMS?sig=abc"), sums_url),
+        case("signature at a file", checksums(signature=signed | {"url": "file:///x"}), "signature.url must be"),
+        case("signature without a key", checksums(signature={"url": signed["url"]}), one_key),
+        case(
+            "signature with two keys",
+            checksums(signature=signed | {"configMapKeyRef": {"name": "keys", "key": "key.asc"}}),
+            one_key,
+        ),
+        case("checksums without a URL", {"spec.source.url.checksums": {"file": "debian.qcow2"}}, "Required value"),
         case("mirror with user", mirrors("https://user@b.example.org/debian.xz"), mirror),
         case("mirror with a query", mirrors("https://b.example.org/debian.xz?sig=abc"), mirror),
         case("mirror of another scheme", mirrors("ftp://b.example.org/debian.xz"), mirror),

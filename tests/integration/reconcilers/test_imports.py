@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.integration.reconcilers.player import MIB, Player, checked, disk, failure
 from tests.integration.reconcilers.stage import CANARIES, COMPUTE, RESOURCE_GROUP, Json, Stage, ready
 
+from gallery_operator.api.meta import RECONCILE_ANNOTATION
 from gallery_operator.contract import ExitCode, FailureCode, Finding, PrerequisitesReport, Progress
 from gallery_operator.reconcilers import import_jobs
 from gallery_operator.runtime import progress as progress_module
@@ -93,6 +94,31 @@ async def test_disk_travels_to_a_managed_disk(stage: Stage, player: Player) -> N
     await stage.gone("VhdImport", "os")
     assert stage.in_azure(MANAGED_ID) is None
     assert stage.list("Job") == []
+
+
+async def test_a_signing_key_is_waited_for(stage: Stage, player: Player) -> None:
+    sums = "https://images.example.com/SHA256SUMS"
+    signature = {"url": f"{sums}.asc", "configMapKeyRef": {"name": "keys", "key": "debian.asc"}}
+    checksums = {"url": sums, "file": "debian.qcow2.xz", "signature": signature}
+    create(stage, source={"url": {**SOURCE["url"], "checksums": checksums}})
+    await stage.reason("VhdImport", "os", "ConfigMapNotFound")
+    stage.post("ConfigMap", {"metadata": {"name": "keys"}, "data": {"other.asc": "x"}})
+    stage.patch("VhdImport", "os", {"metadata": {"annotations": {RECONCILE_ANNOTATION: "1"}}})
+    body = await stage.reason("VhdImport", "os", "KeyNotFound")
+    assert "has no key debian.asc" in ready(body)["message"]
+    assert "source.url.checksums.signature.configMapKeyRef" in ready(body)["message"]
+    stage.patch("ConfigMap", "keys", {"data": {"debian.asc": "x"}})
+    stage.patch("VhdImport", "os", {"metadata": {"annotations": {RECONCILE_ANNOTATION: "2"}}})
+    prepare = await player.job("prepare")
+    assert player.config(prepare)["source"]["checksums"] == {**checksums, "signature": {"url": f"{sums}.asc"}}
+    learned = checked(disk())
+    assert learned.disk is not None
+    facts = learned.disk.model_copy(update={"source_checksum": "sha256:" + "a" * 64})
+    player.end(prepare, learned.model_copy(update={"disk": facts}))
+    await player.job("upload")
+    body = stage.get("VhdImport", "os")
+    assert body is not None
+    assert body["status"]["disk"]["sourceChecksum"] == "sha256:" + "a" * 64
 
 
 async def test_disk_travels_to_a_page_blob(stage: Stage, player: Player) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from gallery_operator.contract import (
 )
 from gallery_operator.planning import jobs
 from gallery_operator.planning.jobs import JobPhase, WorkerSettings
+from gallery_operator.worker.proof import SIGNING_KEY
 
 Json = dict[str, Any]
 SETTINGS = WorkerSettings(image="localhost/gallery-operator:dev", ca_pem="-----BEGIN CERTIFICATE-----")
@@ -38,6 +40,28 @@ def vhd_import(name: str = "debian-12", source: Json | None = None, **spec: Any)
 def pod_of(body: Json) -> Json:
     pod: Json = body["spec"]["template"]["spec"]
     return pod
+
+
+@pytest.mark.parametrize(
+    ("ref", "volume"),
+    [
+        ({"secretKeyRef": {"name": "k", "key": "a.asc"}}, {"secret": {"secretName": "k"}}),
+        ({"configMapKeyRef": {"name": "k", "key": "a.asc"}}, {"configMap": {"name": "k"}}),
+    ],
+)
+def test_the_signing_key_is_mounted_for_prepare_alone(ref: Json, volume: Json) -> None:
+    url = {"url": "https://example.com/d", "checksums": {"url": "https://example.com/SUMS", "signature": ref}}
+    source = {"url": url, "vmGuestState": {"url": url}}
+    pod = pod_of(jobs.job(vhd_import(source=source), "j", "prepare", CONFIG, "s", None, SETTINGS))
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    for prefix, folder in (("", "/etc/worker"), ("state-", "/etc/worker/guest-state")):
+        name = f"{prefix}signing-key"
+        ((kind, wanted),) = volume.items()
+        assert volumes[name][kind] == {**wanted, "items": [{"key": "a.asc", "path": "key"}]}
+        assert mounts[name] == str(Path(folder) / Path(SIGNING_KEY).parent)
+    upload = pod_of(jobs.job(vhd_import(source=source), "j", "upload", CONFIG, "s", "t", SETTINGS))
+    assert "signing-key" not in str(upload)
 
 
 @pytest.mark.parametrize("component", ["prepare", "upload"])

@@ -69,6 +69,14 @@ def managed_disk(applied: Applied) -> None:
     has(applied, body["id"], PREPARED)
 
 
+@example("import-signed-checksums.yaml")
+def signed_checksums(applied: Applied) -> None:
+    """The checksum came from the publisher's signed list, and the disk that it is of is in the blob."""
+    (found,) = applied.ready("import-signed-checksums.yaml")
+    assert found["status"]["disk"]["sourceChecksum"].startswith("sha256:")
+    assert applied.azure.blob_digest(f"{BLOBS}vhds/debian-12-signed.vhd") == digest(PREPARED)
+
+
 @example("import-page-blob.yaml")
 def page_blob(applied: Applied) -> None:
     """A page blob in the account's container."""

@@ -13,6 +13,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pysequoia import SignatureMode, Tsk
+from pysequoia import sign as openpgp_sign
 from tests.support.e2e import disks, names
 from tests.support.e2e.cluster import Cluster
 from tests.support.e2e.examples.manifests import BLOBS, NAMESPACES
@@ -43,6 +45,7 @@ def prepare(sandbox: Sandbox) -> dict[str, str]:
         claim = pool.submit(_fill, sandbox)
         azure = pool.submit(_azure, cluster)
         sums = _files(cluster)
+        key = sign(cluster, sums)
         azure.result()
         claim.result()
     for name in sorted(set(NAMESPACES.values())):
@@ -50,7 +53,21 @@ def prepare(sandbox: Sandbox) -> dict[str, str]:
     sandbox.secret("uefi-keys", {"pk.pem": certificate("platform key")})
     hashed = hashlib.sha256(b"a boot loader with a hole").hexdigest()
     sandbox.configmap("uefi-keys", {"db.pem": certificate("boot loaders"), "dbx.txt": f"{hashed}\n"})
+    sandbox.configmap("publisher-keys", {"images.asc": key})
     return sums
+
+
+def sign(cluster: Cluster, sums: dict[str, str]) -> str:
+    """Let the disk server serve a list of the files' checksums with a signature; returns the armoured public key."""
+    secret = Tsk.generate(user_id="Images <images@example.org>")
+    text = "".join(f"{checksum.removeprefix('sha256:')} *{name}\n" for name, checksum in sums.items())
+    signature = openpgp_sign(secret.signer(), text.encode(), mode=SignatureMode.DETACHED).decode()
+    program = (
+        "import json, pathlib, sys\nfor n, t in json.load(sys.stdin).items(): pathlib.Path('/data', n).write_text(t)"
+    )
+    served = json.dumps({"SHA256SUMS": text, "SHA256SUMS.asc": signature})
+    disks.inside(cluster.kube, "python3", "-c", program, stdin=served.encode())
+    return str(secret.extract_certificate())
 
 
 def arm(cluster: Cluster, *steps: tuple[str, str, Json | None]) -> list[Json]:
