@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # `check`, `checks` and `export` have a command line of their own, with its own help.
+    # `check`, `checks`, `upload` and `export` have a command line of their own, with its own help.
     if arguments[:1] == ["check"]:
         from gallery_operator.prerequisites.cli import check_main
 
@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from gallery_operator.export.command import main as export_main
 
         return export_main(arguments[1:])
+    if arguments[:1] == ["upload"]:
+        from gallery_operator.transfer.command import main as upload_main
+
+        return upload_main(arguments[1:])
     options = _parser().parse_args(arguments)
     if options.command == "worker":
         if options.job == "prepare":
@@ -59,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("job", choices=["prepare", "upload"])
     commands.add_parser("check", help="check a disk image on this machine (see: check --help)", add_help=False)
     commands.add_parser("checks", help="list the checks (see: checks --help)", add_help=False)
+    commands.add_parser("upload", help="upload a disk without a cluster (see: upload --help)", add_help=False)
     commands.add_parser(
         "export", help="write the manifests of a gallery that exists (see: export --help)", add_help=False
     )

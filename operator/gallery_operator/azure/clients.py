@@ -22,6 +22,7 @@ from azure.identity.aio import (
     AzureCliCredential,
     CertificateCredential,
     ClientSecretCredential,
+    DefaultAzureCredential,
     WorkloadIdentityCredential,
 )
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
@@ -33,6 +34,7 @@ from gallery_operator.azure.credentials import (
     ClientCertificate,
     ClientSecret,
     CredentialSpec,
+    DefaultChain,
     WorkloadIdentity,
 )
 from gallery_operator.azure.errors import AzureError, ErrorKind
@@ -208,6 +210,8 @@ class Clients:
                 )
             case AzureCli():
                 return AzureCliCredential()
+            case DefaultChain():
+                return DefaultAzureCredential(**common)
             case ClientSecret(secret):
                 return ClientSecretCredential(spec.tenant_id, spec.client_id, secret.get_secret_value(), **common)
             case ClientCertificate(certificate, password):

@@ -62,6 +62,11 @@ class AzureCli:
 
 
 @dataclass(frozen=True)
+class DefaultChain:
+    """Whoever azure-identity finds, in its own order: for commands on a person's machine, never for the operator."""
+
+
+@dataclass(frozen=True)
 class CredentialSpec:
     """Who the operator is for Azure, and how it proves it. Holds secrets only in types whose repr hides them.
 
@@ -74,7 +79,7 @@ class CredentialSpec:
 
     tenant_id: str
     client_id: str
-    proof: WorkloadIdentity | ClientSecret | ClientCertificate | AzureCli = field(repr=False)
+    proof: WorkloadIdentity | ClientSecret | ClientCertificate | AzureCli | DefaultChain = field(repr=False)
     subscription_id: str | None = None
 
     @cached_property
@@ -93,6 +98,8 @@ class CredentialSpec:
                 parts.append(password.get_secret_value().encode() if password else b"")
             case AzureCli():
                 parts = [b"cli"]
+            case DefaultChain():
+                parts = [b"chain"]
         digest = hmac.new(_FINGERPRINT_KEY, digestmod=hashlib.sha256)
         for part in (self.tenant_id.lower().encode(), self.client_id.lower().encode(), *parts):
             digest.update(len(part).to_bytes(8, "big") + part)
@@ -150,6 +157,11 @@ class CredentialSpec:
             subscription_id: Default subscription, or None.
         """
         return cls(tenant_id="", client_id="", proof=AzureCli(), subscription_id=subscription_id)
+
+    @classmethod
+    def of_default_chain(cls) -> "CredentialSpec":
+        """Return the credential of whoever azure-identity's ``DefaultAzureCredential`` finds."""
+        return cls(tenant_id="", client_id="", proof=DefaultChain())
 
     @classmethod
     def _read(cls, data: Mapping[str, bytes], token_file: Path | None) -> "CredentialSpec":

@@ -61,8 +61,13 @@ def security_profile(vhd_import: VhdImport, guest: GuestProfile) -> dict[str, st
     if destination is not None and (destination.managed_disk is None or destination.managed_disk.security_profile):
         disk = destination.managed_disk
         return None if disk is None or disk.security_profile is None else disk.security_profile.to_wire()
+    return declared_security(guest)
+
+
+def declared_security(guest: GuestProfile) -> dict[str, str] | None:
+    """Return ARM's ``securityProfile`` that the image's features ask for."""
     kind = _OF_DEFINITION.get(guest.features.get("SecurityType", "").lower())
-    return None if kind is None else {"securityType": kind}
+    return None if kind is None or guest.disk_role != "os" else {"securityType": kind}
 
 
 def refusal(vhd_import: VhdImport, guest: GuestProfile) -> Stalled | None:
@@ -148,7 +153,30 @@ def disk_body(
         owner: Ownership tags.
     """
     secure = security_profile(vhd_import, guest)
-    option = "UploadPreparedSecure" if vhd_import.spec.source.vm_guest_state is not None else "Upload"
+    with_state = vhd_import.spec.source.vm_guest_state is not None
+    return upload_disk_body(disk, guest, virtual_size, owner, secure=secure, guest_state=with_state)
+
+
+def upload_disk_body(
+    disk: ManagedDisk,
+    guest: GuestProfile,
+    virtual_size: int,
+    tags: Mapping[str, str],
+    *,
+    secure: Mapping[str, str] | None = None,
+    guest_state: bool = False,
+) -> dict[str, Any]:
+    """Return the body that makes a disk to upload to, whoever asks for it.
+
+    Args:
+        disk: How the disk is wanted.
+        guest: What the image is declared to be.
+        virtual_size: Bytes of the disk, without the VHD's footer.
+        tags: Tags that say whose it is, beside those that are wanted.
+        secure: Its ``securityProfile``, see ``declared_security``.
+        guest_state: A VM guest state is uploaded with it.
+    """
+    option = "UploadPreparedSecure" if guest_state else "Upload"
     found: dict[str, Any] = {
         "creationData": {"createOption": option, "uploadSizeBytes": virtual_size + VHD_FOOTER_BYTES},
     }
@@ -159,7 +187,7 @@ def disk_body(
         if guest.features.get("IsHibernateSupported", "").lower() == "true":
             found["supportsHibernation"] = True
     if secure is not None:
-        found["securityProfile"] = secure
+        found["securityProfile"] = dict(secure)
     if disk.disk_encryption_set_id is not None:
         found["encryption"] = {
             "type": "EncryptionAtRestWithCustomerKey",
@@ -168,7 +196,7 @@ def disk_body(
     body: dict[str, Any] = {
         "location": disk.location,
         "sku": {"name": disk.sku},
-        "tags": {**disk.tags, **owner},
+        "tags": {**disk.tags, **tags},
         "properties": found,
     }
     if disk.zones:

@@ -71,13 +71,15 @@ def check_main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         options = _check_parser().parse_args(list(argv or ()))
-        ids = [*options.ignore, *([options.explain] if options.explain else [])]
-        unknown_id = next((each for each in ids if find(each) is None), None)
-        if unknown_id is not None:
-            return _complain(_no_such_check(unknown_id))
+        if options.explain and find(options.explain) is None:
+            return _complain(_no_such_check(options.explain))
         if options.image is None and not options.explain:
             return _complain("name an image (see: gallery-operator check --help)")
-        return _check(options)
+        try:
+            profile, config = judgement(options)
+        except ValueError as error:
+            return _complain(str(error))
+        return _check(options, profile, config)
     except SystemExit as end:  # argparse has said what is wrong, or printed the help
         return int(end.code or 0)
     except BrokenPipeError:
@@ -107,7 +109,7 @@ def checks_main(argv: Sequence[str] | None = None) -> int:
         return int(end.code or 0)
     documents = [render.row_document(row) for row in rows()]
     texts = {
-        "table": lambda: render.catalogue_table(rows(), _style(sys.stdout)),
+        "table": lambda: render.catalogue_table(rows(), style_of(sys.stdout)),
         "json": lambda: render.as_json(documents),
         "yaml": lambda: render.as_yaml(documents),
         "markdown": lambda: render.catalogue_markdown(rows()),
@@ -126,25 +128,9 @@ def _check_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("image", nargs="?", type=Path, metavar="IMAGE", help="file or block device")
-    parser.add_argument("--os-state", choices=["Generalized", "Specialized"], default="Generalized")
-    parser.add_argument("--generation", choices=["V1", "V2"], default="V2", help="V1: BIOS, V2: UEFI (default)")
-    parser.add_argument("--architecture", choices=["x64", "Arm64"], default="x64")
-    parser.add_argument("--disk-role", choices=["os", "data"], default="os")
-    parser.add_argument(
-        "--level", choices=["Default", "Strict"], default="Default", help="Strict: as marketplace certification"
-    )
+    add_judgement(parser)
     parser.add_argument(
         "--as-is", action="store_true", help="judge the file as if it were uploaded unchanged, without gallery-operator"
-    )
-    parser.add_argument("--ignore", action="append", default=[], metavar="ID", help="do not heed a check (repeatable)")
-    parser.add_argument("--on-unknown", choices=["Block", "Allow"], default="Block", help="decides the exit code 3")
-    parser.add_argument(
-        "--feature",
-        action="append",
-        default=[],
-        type=_feature,
-        metavar="NAME=VALUE",
-        help="what the image definition claims, for example DiskControllerTypes=SCSI,NVMe (repeatable)",
     )
     parser.add_argument(
         "--replication-mode", choices=["Full", "Shallow"], default="Full", help="of the image version: limits the size"
@@ -158,12 +144,36 @@ def _check_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(options: argparse.Namespace) -> int:
-    style = _style(sys.stdout, options.color)
-    row = find(options.explain) if options.explain else None
-    if row is not None and options.image is None:
-        sys.stdout.write(render.explanation(row, style))
-        return CheckExit.OK
+def add_judgement(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a disk shall be and how findings are judged."""
+    parser.add_argument("--os-state", choices=["Generalized", "Specialized"], default="Generalized")
+    parser.add_argument("--generation", choices=["V1", "V2"], default="V2", help="V1: BIOS, V2: UEFI (default)")
+    parser.add_argument("--architecture", choices=["x64", "Arm64"], default="x64")
+    parser.add_argument("--disk-role", choices=["os", "data"], default="os")
+    parser.add_argument(
+        "--level", choices=["Default", "Strict"], default="Default", help="Strict: as marketplace certification"
+    )
+    parser.add_argument("--ignore", action="append", default=[], metavar="ID", help="do not heed a check (repeatable)")
+    parser.add_argument("--on-unknown", choices=["Block", "Allow"], default="Block", help="decides the exit code 3")
+    parser.add_argument(
+        "--feature",
+        action="append",
+        default=[],
+        type=_feature,
+        metavar="NAME=VALUE",
+        help="what the image definition claims, for example DiskControllerTypes=SCSI,NVMe (repeatable)",
+    )
+
+
+def judgement(options: argparse.Namespace) -> tuple[GuestProfile, PrerequisitesConfig]:
+    """Read the options of ``add_judgement``.
+
+    Raises:
+        ValueError: There is no such check as one of ``--ignore``.
+    """
+    for each in options.ignore:
+        if find(each) is None:
+            raise ValueError(_no_such_check(each))
     profile = GuestProfile(
         os_state=options.os_state,
         hyper_v_generation=options.generation,
@@ -171,7 +181,17 @@ def _check(options: argparse.Namespace) -> int:
         disk_role=options.disk_role,
         features=dict(options.feature),
     )
-    config = PrerequisitesConfig(level=options.level, on_unknown=options.on_unknown, ignore=tuple(options.ignore))
+    return profile, PrerequisitesConfig(
+        level=options.level, on_unknown=options.on_unknown, ignore=tuple(options.ignore)
+    )
+
+
+def _check(options: argparse.Namespace, profile: GuestProfile, config: PrerequisitesConfig) -> int:
+    style = style_of(sys.stdout, options.color)
+    row = find(options.explain) if options.explain else None
+    if row is not None and options.image is None:
+        sys.stdout.write(render.explanation(row, style))
+        return CheckExit.OK
     try:
         with open_image_file(options.image, as_is=options.as_is, progress=_progress(sys.stderr)) as image:
             container = replace(image.container, replication_mode=options.replication_mode)
@@ -222,7 +242,8 @@ def _feature(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _style(stream: TextIO, colour: str = "auto") -> render.Style:
+def style_of(stream: TextIO, colour: str = "auto") -> render.Style:
+    """Return width and colours for a stream; colour as ``--color`` says it."""
     terminal = stream.isatty()
     width = max(60, min(120, shutil.get_terminal_size((100, 24)).columns)) if terminal else 100
     # https://no-color.org: any value that is not empty

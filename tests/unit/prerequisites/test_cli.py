@@ -218,4 +218,4 @@ def test_colours(environment: dict[str, str], colour: bool, monkeypatch: pytest.
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert cli._style(Terminal()).colour is colour  # type: ignore[arg-type]
+    assert cli.style_of(Terminal()).colour is colour  # type: ignore[arg-type]
