@@ -24,7 +24,7 @@ from gallery_operator.prerequisites.cli import add_judgement, judgement, style_o
 from gallery_operator.redact import redact
 from gallery_operator.transfer.cloud import Cloud, credential_of
 from gallery_operator.transfer.ends import UploadError, UploadExit, of_azure, of_worker
-from gallery_operator.transfer.places import ManagedDisk, PageBlob, PlaceError, read_destination, read_disk
+from gallery_operator.transfer.places import ManagedDisk, PageBlob, PlaceError, left_disk, read_destination, read_disk
 from gallery_operator.transfer.progress import Display, LogHandler
 from gallery_operator.transfer.run import Outcome, Wish, plan, transfer
 from gallery_operator.transfer.state import State, default_folder
@@ -225,7 +225,9 @@ class _Signals:
 def _run(options: argparse.Namespace, environment: Mapping[str, str], display: Display, outcome: Outcome) -> None:
     try:
         guest, prerequisites = judgement(options)
-        disk = read_disk(options.disk, options.checksum, _checksums(options))
+        disk = (
+            left_disk(options.disk) if options.abort else read_disk(options.disk, options.checksum, _checksums(options))
+        )
         place = read_destination(options.destination, options.sas_file, environment)
         settings = AzureSettings.from_environment(environment)
         _require_fitting(options, place)
@@ -256,7 +258,7 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str], display: D
         outcome.resumed = state.holds_work()
         if outcome.resumed:
             what = "some of it is sent" if state.sending_began() else "the disk is ready" if state.prepared() else ""
-            _say(options, display, f"going on with an interrupted upload{f' ({what})' if what else ''}")
+            _say(options, display, f"going on where an earlier run stopped{f' ({what})' if what else ''}")
         transfer(wish, destination, state, settings, display, outcome, lambda found: _findings(options, found))
         _done(options, outcome, place, state)
 
@@ -368,7 +370,7 @@ def _done(options: argparse.Namespace, outcome: Outcome, place: PageBlob | Manag
 def _ended(options: argparse.Namespace, outcome: Outcome, error: UploadError) -> int:
     if options.output == "json":
         _json(options, outcome, redact(options.destination), error.exit, error)
-    sys.stderr.write(f"gallery-operator upload: {error.message}\n")
+    sys.stderr.write(f"gallery-operator upload: {error.message}{f' {outcome.left}' if outcome.left else ''}\n")
     return error.exit
 
 
@@ -384,6 +386,7 @@ def _json(
         "resumed": outcome.resumed,
         "facts": None if outcome.disk is None else outcome.disk.model_dump(mode="json", exclude_none=True),
         "checks": None if outcome.checks is None else outcome.checks.model_dump(mode="json", by_alias=True),
+        "left": outcome.left or None,
         "upload": None if outcome.upload is None else outcome.upload.model_dump(mode="json", exclude_none=True),
     }
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

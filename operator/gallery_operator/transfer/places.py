@@ -108,6 +108,11 @@ def read_disk(text: str, checksum: str | None, checksums: ChecksumsFile | None =
     return Disk(str(path), PvcSource(path=path.name, checksum=checksum), folder=path.parent)
 
 
+def left_disk(text: str) -> Disk:
+    """Name a disk of which an upload was begun; it need not be there any more."""
+    return Disk(text if "://" in text else str(Path(text).resolve()), PvcSource())
+
+
 def read_destination(text: str, sas_file: Path | None, environment: Mapping[str, str]) -> PageBlob | ManagedDisk:
     """Read DESTINATION.
 

@@ -70,6 +70,7 @@ class Outcome:
         checks: The whole report of the checks.
         prerequisites: Its summary.
         upload: What was sent.
+        left: What is left at the destination and costs money.
     """
 
     will: str = ""
@@ -78,6 +79,7 @@ class Outcome:
     checks: ChecksDocument | None = None
     prerequisites: PrerequisitesReport | None = None
     upload: UploadFacts | None = None
+    left: str = ""
 
 
 def transfer(
@@ -114,8 +116,12 @@ def transfer(
         raise UploadError(code, f"{said_here(report.message)} Nothing was sent.", report.code)
     if wish.dry_run:
         return
-    with destination.opened(report.disk.virtual_size):
-        outcome.upload = _send(wish, report.disk, destination, state, settings, display)
+    try:
+        with destination.opened(report.disk.virtual_size):
+            outcome.upload = _send(wish, report.disk, destination, state, settings, display)
+    except BaseException:
+        outcome.left = destination.left
+        raise
     state.remove()
 
 

@@ -44,9 +44,11 @@ class Destination(ABC):
 
     Attributes:
         policy: The worker's patience with it.
+        left: What an upload that ends now would leave there and costs money, for people.
     """
 
     policy: TargetPolicy = TargetPolicy()
+    left = ""
 
     @abstractmethod
     def check(self) -> str:
@@ -292,6 +294,10 @@ class NewDisk(Destination):
     def opened(self, virtual_size: int) -> Iterator[None]:
         """See the base."""
         self._cloud.run(self._make(virtual_size))
+        self.left = (
+            f"The disk {self._id} stays in the state ActiveUpload, and Azure charges for it, until the same command "
+            "has come to its end or --abort has removed it."
+        )
         with Renewal(
             self._cloud, lambda seconds: self._arm.grant_write_access(self._id, seconds), self._state.put_url,
             self._sas_seconds,
@@ -322,6 +328,7 @@ class NewDisk(Destination):
             if error.kind is not ErrorKind.INVALID:
                 raise
             self._cloud.run(until_removed(self._arm, self._id))
+            self.left = ""
             refusal = of_azure(error)
             message = f"Azure refuses what was uploaded: {refusal.message} The disk {self._id} is removed again."
             raise UploadError(UploadExit.DESTINATION, message, error.code) from None

@@ -18,6 +18,11 @@ class SignatureError(ValueError):
     """A signature proves nothing; the message says why, and what is known of it."""
 
 
+def now() -> datetime:
+    """Return the time against which keys are held."""
+    return datetime.now(UTC)
+
+
 def read_keys(data: bytes) -> list[Cert]:
     """Read public keys, binary or armoured, one or more.
 
@@ -119,7 +124,7 @@ def _ended(cert: Cert) -> str:
     if cert.is_revoked:
         return f"the key {cert.fingerprint.upper()} was revoked by its owner"
     expiration = cert.expiration
-    if expiration is not None and _utc(expiration) < datetime.now(UTC):
+    if expiration is not None and _utc(expiration) < now():
         return f"the key {cert.fingerprint.upper()} expired on {_utc(expiration):%Y-%m-%d}: get it anew"
     return ""
 

@@ -44,7 +44,7 @@ class Command:
         """What is left of uploads on this machine."""
         return sorted(self.state.iterdir()) if self.state.exists() else []
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stderr: int = subprocess.PIPE, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "gallery_operator", "upload", *arguments],
             env={
@@ -58,12 +58,13 @@ class Command:
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 
     def end(self, process: subprocess.Popen[str]) -> Ended:
         out, err = process.communicate(timeout=120)
+        err = err or ""
         for secret in _SECRETS:
             assert secret not in out + err
         for each in self.state.rglob("*"):

@@ -109,7 +109,9 @@ def test_an_abandoned_managed_disk_is_removed(command: Command, azure: AzureStan
     ended = command.end(process)
     assert ended.code == 130
     assert "--abort removes what is left" in ended.err
-    elsewhere = Command(tmp_path / "data", azure) if (tmp_path / "data").mkdir() is None else command
+    assert f"The disk {DISK} stays in the state ActiveUpload, and Azure charges for it" in ended.err
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = Command(tmp_path / "elsewhere", azure)
     other = elsewhere.run(str(large), DISK, "--no-check")
     assert other.code == 5
     assert "Another upload has left it unfinished; --abort removes it" in other.err

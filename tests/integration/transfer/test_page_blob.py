@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import pty
 import signal
 import threading
 import time
@@ -66,6 +69,23 @@ def test_a_file_becomes_a_page_blob(upload: Upload) -> None:
     assert not upload.command.left()
     again = upload.command.run(*upload.arguments("--no-check", "-o", "json"))
     assert (again.code, again.report["upload"]["sent_bytes"]) == (0, 0), "what is complete is not sent again"
+
+
+def test_a_bar_on_a_terminal(upload: Upload) -> None:
+    ours, theirs = pty.openpty()
+    process = upload.command.start(*upload.arguments("--no-check"), stderr=theirs)
+    os.close(theirs)
+    shown = bytearray()
+    with contextlib.suppress(OSError):  # the terminal is gone
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    assert upload.command.end(process).code == 0
+    text = shown.decode()
+    assert "Uploading" in text
+    assert "100%" in text
+    assert "\r" in text
+    assert "sig=" not in text
 
 
 def test_converted_formats_and_json(upload: Upload, tmp_path: Path) -> None:
@@ -165,7 +185,7 @@ def test_an_interrupted_upload_goes_on(upload: Upload, how: signal.Signals) -> N
     half.let_go()
     again = upload.command.run(*upload.arguments("--no-check", "--output", "json"))
     assert again.code == 0, again.err
-    assert "going on with an interrupted upload (some of it is sent)" in again.err
+    assert "going on where an earlier run stopped (some of it is sent)" in again.err
     assert again.report["resumed"]
     assert again.report["upload"]["resumed_bytes"] > 10 * MIB
     assert upload.stage.content() == upload.stage.vhd
@@ -183,6 +203,7 @@ def test_abort_removes_what_is_left(upload: Upload) -> None:
     upload.command.end(process)
     half.let_go()
     assert upload.command.run(*upload.arguments("--abort")).code == 2, "asks first"
+    upload.disk.unlink()
     ended = upload.command.run(*upload.arguments("--abort", "--yes"))
     assert ended.code == 0, ended.err
     assert not upload.stage.blob.exists()

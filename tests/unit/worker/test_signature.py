@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pysequoia import Cert, Sig, SignatureMode, Tsk, sign
 
+from gallery_operator.worker import signature
 from gallery_operator.worker.signature import SignatureError, read_keys, verify_clear, verify_detached
 
 DATA = b"0123  disk.img\n"
@@ -42,10 +43,9 @@ def binary(armoured: bytes) -> bytes:
 
 
 def test_a_good_signature(ours: Tsk, theirs: Tsk) -> None:
-    signature = detached(ours)
-    for form in (signature, binary(signature)):
+    armoured = detached(ours)
+    for form in (armoured, binary(armoured)):
         assert verify_detached(DATA, form, [public(theirs), public(ours)]) == public(ours).fingerprint
-    assert detached(ours) != b""
 
 
 def test_one_of_several_is_enough(ours: Tsk, theirs: Tsk) -> None:
@@ -56,7 +56,7 @@ def test_one_of_several_is_enough(ours: Tsk, theirs: Tsk) -> None:
 
 
 def test_what_proves_nothing(ours: Tsk, theirs: Tsk) -> None:
-    for data, signature, keys, says in (
+    for data, proof, keys, says in (
         (DATA + b"x", detached(ours), [public(ours)], "was changed"),
         (DATA, detached(theirs), [public(ours)], "which is not among the given keys"),
         (DATA, b"garbage", [public(ours)], "no OpenPGP signature"),
@@ -64,20 +64,22 @@ def test_what_proves_nothing(ours: Tsk, theirs: Tsk) -> None:
         (DATA, b"", [public(ours)], "no OpenPGP signature"),
     ):
         with pytest.raises(SignatureError, match=says):
-            verify_detached(data, signature, keys)
+            verify_detached(data, proof, keys)
 
 
-def test_keys_that_have_ended(ours: Tsk) -> None:
-    signature = detached(ours)
-    short = public(ours).set_expiration(datetime.now(UTC) + timedelta(days=1), ours.certifier())
-    assert verify_detached(DATA, signature, [short])
+def test_a_key_that_was_revoked(ours: Tsk) -> None:
+    made = detached(ours)
     revoked = Cert.from_bytes(bytes(public(ours)) + bytes(public(ours).revoke(ours.certifier())))
     with pytest.raises(SignatureError, match="revoked"):
-        verify_detached(DATA, signature, [revoked])
+        verify_detached(DATA, made, [revoked])
 
 
 def gpg(home: Path, *arguments: str, data: bytes | None = None) -> bytes:
     command = ["gpg", "--homedir", str(home), "--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""]
+    for _ in range(2):  # its agent gives itself five seconds to start, which a busy machine has not always
+        done = subprocess.run([*command, *arguments], input=data, check=False, capture_output=True)
+        if done.returncode == 0:
+            return done.stdout
     return subprocess.run([*command, *arguments], input=data, check=True, capture_output=True).stdout
 
 
@@ -91,12 +93,16 @@ def home(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["gpgconf", "--homedir", str(folder), "--kill", "all"], check=False)
 
 
-def test_a_key_that_has_expired(home: Path) -> None:
-    past = ("--faked-system-time", "20200101T000000")
-    gpg(home, *past, "--quick-gen-key", "old@example.org", "rsa3072", "sign", "30d")
-    signature = gpg(home, *past, "--detach-sign", data=DATA)
-    with pytest.raises(SignatureError, match="expired on 2020-01-31: get it anew"):
-        verify_detached(DATA, signature, read_keys(gpg(home, "--export", "old@example.org")))
+def test_a_key_that_has_expired(ours: Tsk, monkeypatch: pytest.MonkeyPatch) -> None:
+    until = datetime.now(UTC) + timedelta(days=30)
+    expiring = public(ours).set_expiration(until, ours.certifier())
+    signed = sign(ours.signer(), DATA, mode=SignatureMode.CLEAR)
+    assert verify_detached(DATA, detached(ours), [expiring])
+    monkeypatch.setattr(signature, "now", lambda: until + timedelta(seconds=1))
+    with pytest.raises(SignatureError, match=f"expired on {until:%Y-%m-%d}: get it anew"):
+        verify_detached(DATA, detached(ours), [expiring])
+    with pytest.raises(SignatureError, match="expired on"):
+        verify_clear(signed, [expiring])
 
 
 def test_weak_digests_and_subkeys(home: Path) -> None:
