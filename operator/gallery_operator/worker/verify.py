@@ -25,7 +25,7 @@ from gallery_operator.worker.tracking import Tracker
 log = logging.getLogger(__name__)
 
 SAMPLE_PIECES = 64
-"""So many pieces are read back as a sample, at most 256 MiB: about four seconds of a page blob's 60 MiB/s."""
+"""So many pieces are read back as a sample (and three more), at most 264 MiB: four seconds at 60 MiB/s."""
 
 REPAIRS = 3
 """So often a piece is sent again before the service is given up."""
