@@ -40,6 +40,19 @@ AZURE_THROTTLE_SECONDS = Counter(
 
 IMPORT_BYTES_UPLOADED = Counter(f"{PREFIX}_import_uploaded_bytes_total", "Bytes sent to Azure by finished upload pods.")
 IMPORT_BYTES_SKIPPED = Counter(f"{PREFIX}_import_skipped_bytes_total", "Zero bytes that need not be sent.")
+IMPORT_BYTES_READ_BACK = Counter(
+    f"{PREFIX}_import_read_back_bytes_total", "Bytes read back from Azure and compared by finished upload pods."
+)
+IMPORT_BYTES_REPAIRED = Counter(
+    f"{PREFIX}_import_repaired_bytes_total",
+    "Bytes that Azure's storage had acknowledged and lost or damaged, mended by finished upload pods.",
+)
+IMPORT_ATTEMPTS = Counter(f"{PREFIX}_import_attempts_total", "Pods of ended import Jobs by step.", ["step"])
+IMPORT_RETRIED_REQUESTS = Counter(
+    f"{PREFIX}_import_retried_requests_total",
+    "Requests to sources and Azure that the last pods of ended import Jobs had to repeat, by step.",
+    ["step"],
+)
 IMPORT_FAILURES = Counter(f"{PREFIX}_import_failures_total", "Failed import pods by step and code.", ["step", "code"])
 PREREQUISITE_CHECKS = Counter(
     f"{PREFIX}_prerequisite_checks_total",

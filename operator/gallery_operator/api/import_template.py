@@ -7,7 +7,7 @@ from pydantic import Field
 from gallery_operator.api.destination import DiskDestination
 from gallery_operator.api.disk_source import DiskSource
 from gallery_operator.api.meta import GROUP, ApiModel, DeletionPolicy, Rule
-from gallery_operator.api.vhdimport import JobOptions, Prerequisites, Scratch
+from gallery_operator.api.vhdimport import JobOptions, Prerequisites, Scratch, Verification
 
 _KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 _LABEL = r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"
@@ -60,6 +60,7 @@ class TemplateSpec(ApiModel):
     prerequisites: Prerequisites = Prerequisites()
     destination: DiskDestination | None = None
     scratch: Scratch = Scratch()
+    verification: Verification = Verification()
     job: JobOptions = JobOptions()
     deletion_policy: DeletionPolicy = "Delete"
 

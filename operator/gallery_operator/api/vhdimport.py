@@ -97,7 +97,7 @@ class JobOptions(ApiModel):
         node_selector: Labels that a node must have.
         tolerations: Taints that the pods tolerate.
         affinity: Affinity of the pods.
-        bandwidth_limit: Most bytes a second that the upload sends; absent: no limit.
+        bandwidth_limit: Most bytes a second that the upload sends or reads back; absent: no limit.
     """
 
     resources: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
@@ -121,11 +121,25 @@ class JobOptions(ApiModel):
                 r"^[1-9][0-9]{0,5}(k|M|G|Ki|Mi|Gi)$",
                 "a bandwidth limit is a whole number and a unit, for example 50Mi (per second)",
                 max_length=8,
-                description="Most bytes that the upload sends a second, for example `50Mi`. Default: as many as Azure takes.",
+                description="Most bytes that the upload sends or reads back a second, for example `50Mi`. Default: as many as "
+                "Azure takes.",
             ),
         ]
         | None
     ) = None
+
+
+class Verification(ApiModel):
+    """How what was uploaded is compared with the disk."""
+
+    read_back: Annotated[
+        Literal["None", "Sample", "Full"],
+        Field(
+            description="What is read back from Azure and compared. None: nothing, only Azure's list of written pages is "
+            "compared, as it always is. Sample: some 64 ranges of at most 4 MiB, spread over the disk; all of it as soon "
+            "as one of them is damaged. Full: all of it, or the import fails."
+        ),
+    ] = "Sample"
 
 
 _AS_IMAGE = "!has(self.destination) || !has(self.destination.managedImage)"
@@ -213,6 +227,7 @@ class VhdImportSpec(Spec):
     prerequisites: Prerequisites = Prerequisites()
     destination: Destination | None = None
     scratch: Scratch = Scratch()
+    verification: Verification = Verification()
     job: JobOptions = JobOptions()
     deletion_policy: DeletionPolicy = "Delete"
 
@@ -226,11 +241,14 @@ class VhdImport(Resource):
     description: ClassVar[str] = "One disk brought into Azure: fetched, checked, converted and uploaded as a fixed VHD."
     columns: ClassVar[tuple[Column, ...]] = (
         Column("Phase", ".status.phase"),
+        Column("Step", ".status.progress.step"),
         Column("Progress", ".status.progress.percentText"),
         Column("Rate", ".status.progress.rate"),
+        Column("Left", ".status.progress.remaining"),
         Column("Size", ".status.disk.size"),
         Column("Checks", ".status.prerequisites.summary"),
         READY_COLUMN,
+        Column("Attempts", ".status.attempts", type="integer", priority=1),
         MESSAGE_COLUMN,
         AGE_COLUMN,
     )

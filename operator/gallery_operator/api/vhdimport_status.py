@@ -8,20 +8,27 @@ from gallery_operator.api.meta import ApiModel, Status, Time
 
 
 class ImportProgress(ApiModel):
-    """How far the current phase is.
+    """How far the running step is; written when something visible has changed, every ten seconds at most.
 
     Attributes:
-        bytes: Bytes of the disk that are done.
-        total_bytes: Bytes of the disk.
-        percent: `bytes` of `totalBytes`.
-        percent_text: The same for `kubectl get`.
-        bytes_per_second: Over the last while.
+        step: What the Job's pod is doing: ``Downloading``, ``Reading``, ``Converting``, ``Hashing``, ``Checking``,
+            ``Uploading``, ``Verifying``.
+        bytes: Bytes of the step's work that are done. Zeros that need not be sent are no work of an upload.
+        total_bytes: Bytes of the step's work; absent while unknown.
+        percent: `bytes` of `totalBytes`; 100 only when the disk is in Azure.
+        percent_text: The same for `kubectl get`; the bytes alone while the total is unknown.
+        bytes_per_second: Over the last while; absent while it is not known.
         rate: The same for `kubectl get`.
-        estimated_completion: At that rate.
-        sent_bytes: Bytes sent to Azure.
+        estimated_completion: Of the step, at that rate.
+        remaining: Time until then in round numbers, for `kubectl get`.
+        read_bytes: Bytes read from the source, or read back from Azure, by this pod.
+        sent_bytes: Bytes sent to Azure by this pod.
         skipped_bytes: Bytes that need not be sent because they are zero.
+        retried_requests: Requests to source or Azure that this pod had to repeat.
+        last_update_time: When the pod said so.
     """
 
+    step: str | None = None
     bytes: int = 0
     total_bytes: int | None = None
     percent: int | None = None
@@ -29,8 +36,12 @@ class ImportProgress(ApiModel):
     bytes_per_second: int | None = None
     rate: str | None = None
     estimated_completion: Time | None = None
+    remaining: str | None = None
+    read_bytes: int | None = None
     sent_bytes: int | None = None
     skipped_bytes: int | None = None
+    retried_requests: int | None = None
+    last_update_time: Time | None = None
 
 
 class ImportedDisk(ApiModel):
@@ -151,12 +162,37 @@ class RefusedUpload(ApiModel):
     message: str
 
 
+class VerificationStatus(ApiModel):
+    """How what is in Azure was compared with the disk.
+
+    Attributes:
+        read_back: How much was read back and compared in the end: all of it (``Full``) also where a sample was damaged,
+            ``None`` also where Azure did not let it be read.
+        read_back_bytes: Bytes read back.
+        pages_listed: Azure's list of written pages was compared, too.
+        repaired_bytes: Bytes that were lost or damaged, and were sent again; or written where the disk is zero, and
+            cleared.
+        not_read_back: Why nothing was read back though `spec.verification` asks for it.
+        sha256: Of the fixed VHD that is in Azure.
+        time: When it was found to be right.
+    """
+
+    read_back: Literal["None", "Sample", "Full"]
+    read_back_bytes: int = 0
+    pages_listed: bool = False
+    repaired_bytes: int = 0
+    not_read_back: str | None = None
+    sha256: str
+    time: Time
+
+
 class VhdImportStatus(Status):
     """Observed state of an import.
 
     Attributes:
         phase: Where the import is.
         progress: How far the phase is.
+        verification: How what is in Azure was compared with the disk.
         uploaded: The upload Job has finished.
         sent_bytes: Bytes sent to Azure by all upload pods together.
         next_retry_time: When a failed step is tried again.
@@ -173,6 +209,7 @@ class VhdImportStatus(Status):
     disk: ImportedDisk | None = None
     prerequisites: PrerequisitesStatus | None = None
     target: ImportTarget | None = None
+    verification: VerificationStatus | None = None
     prepared: str | None = None
     uploaded: bool | None = None
     sent_bytes: int | None = None

@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ReadBack = Literal["None", "Sample", "Full"]
+"""How much of what was sent is read back: nothing, a part that is spread over the disk, or all."""
+
 CONFIG_VARIABLE = "WORKER_CONFIG"
 """Name of the environment variable that holds ``PrepareConfig`` or ``UploadConfig`` as JSON."""
 
@@ -158,6 +161,7 @@ class UploadConfig(_Config):
         source: The claim that holds a disk read in place; needed when the scratch volume of ``prepare`` is
             not handed on, because ``upload`` then measures the disk again before it sends anything.
         guest_state_sha256: SHA-256 (hex) of the VM guest state on the scratch volume; None: the disk has none.
+        read_back: How much of what was sent is read back and compared.
     """
 
     target: Literal["pageBlob", "managedDisk"]
@@ -167,6 +171,7 @@ class UploadConfig(_Config):
     bandwidth_limit: int | None = Field(default=None, gt=0)
     blob_metadata: dict[str, str] = {}
     api_version: str | None = None
+    read_back: ReadBack = "Sample"
     source: PvcSource | None = None
     scratch_dir: str = "/scratch"
     source_dir: str = "/source"

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gallery_operator.contract.config import ReadBack
+
 MAX_REPORT_BYTES = 4096
 """Kubernetes keeps at most 4096 bytes of a termination message."""
 
@@ -42,6 +44,7 @@ class FailureCode(StrEnum):
     TARGET_UNREACHABLE = "TargetUnreachable"
     TARGET_CONFLICT = "TargetConflict"
     VERIFICATION_FAILED = "VerificationFailed"
+    READ_BACK_REFUSED = "ReadBackRefused"
     BAD_CONFIGURATION = "BadConfiguration"
     INTERNAL = "Internal"
 
@@ -112,6 +115,29 @@ class DiskFacts(_Model):
     source_checksum: str | None = None
 
 
+class VerificationFacts(_Model):
+    """How what the service holds was compared with the disk.
+
+    Attributes:
+        read_back: How much was read back in the end: less than asked for where the service does not let it be read,
+            more where something was found to be damaged.
+        refused: Why nothing could be read back though it was asked for.
+        listed: The service's list of written pages was compared, too; else only its acknowledgements are known.
+        read_back_bytes: Bytes read back.
+        repaired_pieces: Ranges of at most 4 MiB that were lost or damaged, and were sent again.
+        repaired_bytes: Their bytes.
+        cleared_bytes: Bytes written where the disk is zero, and cleared.
+    """
+
+    read_back: ReadBack = "None"
+    refused: str | None = None
+    listed: bool = False
+    read_back_bytes: int = 0
+    repaired_pieces: int = 0
+    repaired_bytes: int = 0
+    cleared_bytes: int = 0
+
+
 class UploadFacts(_Model):
     """What an upload did. All numbers are bytes of this attempt except ``total_bytes``.
 
@@ -121,6 +147,7 @@ class UploadFacts(_Model):
         skipped_bytes: Zero ranges that were not sent.
         resumed_bytes: Found in the target already, from an earlier attempt.
         etag: ETag of the finished page blob.
+        verification: How it was compared afterwards.
     """
 
     total_bytes: int
@@ -128,10 +155,22 @@ class UploadFacts(_Model):
     skipped_bytes: int
     resumed_bytes: int = 0
     etag: str | None = None
+    verification: VerificationFacts | None = None
 
 
 class Report(_Model):
-    """The last word of a worker."""
+    """The last word of a worker.
+
+    Attributes:
+        job: Which Job speaks.
+        succeeded: How it ended.
+        code: Why it ended without success.
+        message: The same for people.
+        disk: What ``prepare`` learned about the disk.
+        prerequisites: What its checks found.
+        upload: What ``upload`` did.
+        retried_requests: Requests of this attempt that had to be repeated.
+    """
 
     job: Literal["prepare", "upload"]
     succeeded: bool
@@ -140,6 +179,12 @@ class Report(_Model):
     disk: DiskFacts | None = None
     prerequisites: PrerequisitesReport | None = None
     upload: UploadFacts | None = None
+    retried_requests: int = 0
+
+
+Phase = Literal[
+    "Starting", "Downloading", "Reading", "Converting", "Checking", "Hashing", "Uploading", "Verifying", "Done"
+]
 
 
 class Progress(_Model):
@@ -148,18 +193,20 @@ class Progress(_Model):
     Attributes:
         job: Which Job speaks.
         phase: What it is doing.
-        bytes_done: Bytes of this phase's work done (sent plus skipped, for an upload).
+        bytes_done: Bytes of this phase's work done. Zeros that need not be sent are no work of an upload.
         bytes_total: All of them, or None while unknown.
+        bytes_read: Bytes read so far by this attempt, from the source or (after an upload) from Azure.
         bytes_sent: Bytes sent to Azure so far by this attempt.
         bytes_skipped: Zero bytes that need not be sent.
-        bytes_per_second: Rate over the last seconds.
+        bytes_per_second: Rate over the last seconds; 0 while it is not known.
         attempts: Retried requests so far.
     """
 
     job: Literal["prepare", "upload"]
-    phase: Literal["Starting", "Downloading", "Reading", "Converting", "Checking", "Hashing", "Uploading", "Done"]
+    phase: Phase
     bytes_done: int = Field(default=0, ge=0)
     bytes_total: int | None = None
+    bytes_read: int = 0
     bytes_sent: int = 0
     bytes_skipped: int = 0
     bytes_per_second: float = 0.0

@@ -45,12 +45,14 @@ class ImageDisk:
         source: ``managedDisk``, ``snapshot`` or ``blobUri`` as ARM takes it.
         caching: Host caching, or None for Azure's default.
         storage_account_type: Storage, or None for Azure's default.
+        sha256: Digest (hex) of the VHD that an import has brought; None: not known.
     """
 
     lun: int
     source: Mapping[str, Any]
     caching: str | None = None
     storage_account_type: str | None = None
+    sha256: str | None = None
 
 
 def security_profile(vhd_import: VhdImport, guest: GuestProfile) -> dict[str, str] | None:
@@ -150,7 +152,7 @@ def disk_body(
         disk: How the disk is wanted.
         guest: What the image is declared to be.
         virtual_size: Bytes of the disk, without the VHD's footer.
-        owner: Ownership tags.
+        owner: Ownership tags, and what else the operator marks it with.
     """
     secure = security_profile(vhd_import, guest)
     with_state = vhd_import.spec.source.vm_guest_state is not None
@@ -232,7 +234,7 @@ def image_body(
         guest: What it is declared to be.
         os_disk_id: ARM id of its OS disk.
         data_disks: Its data disks.
-        owner: Ownership tags.
+        owner: Ownership tags, and what else the operator marks it with.
     """
     os_disk: dict[str, Any] = {"osType": "Linux", "osState": "Generalized", "managedDisk": {"id": os_disk_id}}
     _add(os_disk, image.host_caching, image.storage_account_type)

@@ -19,11 +19,13 @@ class DiskPart:
         source: ``{"id": …}`` or ``{"storageAccountId": …, "uri": …}``.
         host_caching: ARM ``hostCaching`` or None.
         lun: LUN of a data disk; None for the OS disk.
+        sha256: Digest (hex) of the VHD that an import has brought; None: not known.
     """
 
     source: Mapping[str, str]
     host_caching: str | None = None
     lun: int | None = None
+    sha256: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """Return the disk as an item of ``storageProfile``."""

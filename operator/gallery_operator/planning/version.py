@@ -28,7 +28,7 @@ def create_body(
         version: What is wanted.
         location: Home region (that of the gallery).
         storage: ``storageProfile``, see :mod:`gallery_operator.planning.sources`.
-        owner: Ownership tags.
+        owner: Ownership tags, and what else the operator marks a new version with.
         uefi: ``uefiSettings`` with the keys themselves.
     """
     profile = publishing.profile(version, publishing.wanted_regions(version, None), None)

@@ -22,6 +22,7 @@ from gallery_operator.planning.publishing import (
 )
 from gallery_operator.planning.regions import normal
 from gallery_operator.planning.sources import rights, templates
+from gallery_operator.planning.verification import digest_tags
 from gallery_operator.reconcilers import observe as observation
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
@@ -272,7 +273,8 @@ async def _create(
         raise
     await check_encryption(version, scope, added_regions(version, None))
     uefi = await uefi_settings(ctx, version)
-    body = plan.create_body(version, scope.gallery.location, source.profile, owner, uefi)
+    marks = {**owner, **digest_tags(source.digests, {**version.spec.tags, **owner})}
+    body = plan.create_body(version, scope.gallery.location, source.profile, marks, uefi)
     try:
         created = await scope.gallery.arm.put(resource_id, body)
     except AzureError as error:

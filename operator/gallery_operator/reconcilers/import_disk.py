@@ -5,6 +5,7 @@ from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.planning.import_disk import VHD_FOOTER_BYTES, disk_body
 from gallery_operator.planning.outcome import Waiting
 from gallery_operator.planning.ownership import owner_tags
+from gallery_operator.planning.verification import DIGEST_TAG
 from gallery_operator.reconcilers.common import is_ours, properties, refuse_foreign
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
@@ -22,11 +23,11 @@ async def ensure(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Non
     """
     existing = await scope.arm.get(scope.disk_id)
     learned = vhd_import.status.disk
-    if learned is None or learned.virtual_size is None or scope.disk is None:
-        raise AssertionError("the target is made after the disk's size is known")
+    if learned is None or learned.virtual_size is None or learned.sha256 is None or scope.disk is None:
+        raise AssertionError("the target is made after the disk's size and digest are known")
     if existing is None:
-        owner = owner_tags(vhd_import, ctx.settings.cluster)
-        body = disk_body(vhd_import, scope.disk, scope.guest, learned.virtual_size, owner)
+        marks = {**owner_tags(vhd_import, ctx.settings.cluster), DIGEST_TAG: learned.sha256}
+        body = disk_body(vhd_import, scope.disk, scope.guest, learned.virtual_size, marks)
         await scope.arm.put(scope.disk_id, body)
         raise Halt(Waiting("CreatingDisk", "Creating the managed disk.", ctx.settings.poll_seconds), phase="Uploading")
     refuse_foreign(ctx, vhd_import, existing.get("tags"), f"Disk {scope.disk_id}", adoption=None)
@@ -34,7 +35,8 @@ async def ensure(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Non
     if properties(existing).get("provisioningState") not in (None, "Succeeded", "Failed") or state is None:
         raise Halt(Waiting("CreatingDisk", "Creating the managed disk.", ctx.settings.poll_seconds), phase="Uploading")
     told = (properties(existing).get("creationData") or {}).get("uploadSizeBytes")
-    fits = told is None or int(told) == learned.virtual_size + VHD_FOOTER_BYTES
+    same = (existing.get("tags") or {}).get(DIGEST_TAG, learned.sha256) == learned.sha256
+    fits = same and (told is None or int(told) == learned.virtual_size + VHD_FOOTER_BYTES)
     if state not in WRITABLE or not fits:
         # It is ours and holds something else (an earlier try, an earlier prerequisites setting): made anew.
         await removed(ctx, vhd_import, scope, scope.disk_id)

@@ -1,5 +1,7 @@
 """The managed image at the end of an import: made of the uploaded disk, kept true, removed."""
 
+from collections.abc import Sequence
+
 from gallery_operator.api import VhdImport
 from gallery_operator.api.destination import ImageDataDisk, ManagedImage
 from gallery_operator.api.vhdimport_status import ImportTarget
@@ -8,6 +10,7 @@ from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.ownership import owner_tags
 from gallery_operator.planning.regions import normal
 from gallery_operator.planning.status import ready_condition
+from gallery_operator.planning.verification import digest_tags
 from gallery_operator.reconcilers import import_disk
 from gallery_operator.reconcilers.common import (
     BUSY_STATES,
@@ -94,13 +97,20 @@ async def _make(ctx: Context, vhd_import: VhdImport, scope: ImportScope, disk_id
         raise AssertionError("a managed image is made only where it is the destination")
     image = destination.managed_image
     disks = [await _data_disk(ctx, vhd_import, image, each) for each in image.data_disks]
-    body = image_body(image, scope.guest, disk_id, disks, owner_tags(vhd_import, ctx.settings.cluster))
+    body = image_body(image, scope.guest, disk_id, disks, _marks(ctx, vhd_import, image, disks))
     created = await scope.arm.put(scope.target.resource_id, body)
     state = str(properties(created).get("provisioningState") or "Creating")
     count = f" and {len(disks)} data disks" if disks else ""
     event = ("Normal", "CreatingImage", f"Creating the managed image of the OS disk{count}.")
     report = _underway(ctx, vhd_import, "Creating the managed image.", state)
     return Report(report.outcome, report.status, (event,))
+
+
+def _marks(ctx: Context, vhd_import: VhdImport, image: ManagedImage, disks: Sequence[ImageDisk]) -> dict[str, str]:
+    owner, learned = owner_tags(vhd_import, ctx.settings.cluster), vhd_import.status.disk
+    known = [(each.lun, each.sha256) for each in disks if each.sha256 is not None]
+    os = [(None, learned.sha256)] if learned is not None and learned.sha256 is not None else []
+    return {**owner, **digest_tags([*os, *known], {**image.tags, **owner})}
 
 
 def _underway(ctx: Context, vhd_import: VhdImport, message: str, state: str) -> Report:
@@ -110,6 +120,7 @@ def _underway(ctx: Context, vhd_import: VhdImport, message: str, state: str) -> 
 
 async def _data_disk(ctx: Context, vhd_import: VhdImport, image: ManagedImage, disk: ImageDataDisk) -> ImageDisk:
     source: dict[str, object]
+    sha256: str | None = None
     if disk.disk_id is not None:
         source = {"managedDisk": {"id": disk.disk_id}}
     elif disk.snapshot_id is not None:
@@ -117,13 +128,16 @@ async def _data_disk(ctx: Context, vhd_import: VhdImport, image: ManagedImage, d
     elif disk.blob_uri is not None:
         source = {"blobUri": disk.blob_uri}
     elif disk.vhd_import_ref is not None:
-        source = await _imported(ctx, vhd_import.metadata.namespace, disk.vhd_import_ref.name, disk.lun, image.location)
+        name = disk.vhd_import_ref.name
+        source, sha256 = await _imported(ctx, vhd_import.metadata.namespace, name, disk.lun, image.location)
     else:
         raise Halt(Stalled("InvalidSpec", f"The data disk at LUN {disk.lun} names no source."))
-    return ImageDisk(disk.lun, source, disk.host_caching, disk.storage_account_type)
+    return ImageDisk(disk.lun, source, disk.host_caching, disk.storage_account_type, sha256)
 
 
-async def _imported(ctx: Context, namespace: str, name: str, lun: int, region: str) -> dict[str, object]:
+async def _imported(
+    ctx: Context, namespace: str, name: str, lun: int, region: str
+) -> tuple[dict[str, object], str | None]:
     body = await ctx.kube.get("VhdImport", namespace, name)
     which = f"VhdImport {namespace}/{name} for the data disk at LUN {lun}"
     if body is None:
@@ -139,9 +153,10 @@ async def _imported(ctx: Context, namespace: str, name: str, lun: int, region: s
         why = f": {ready['message']}" if ready else ""
         message = f"Waiting for {which} ({found.status.phase or 'Pending'}){why}"
         raise Halt(_waiting("ImportNotReady", message), phase="Finalizing")
+    sha256 = found.status.disk.sha256 if found.status.disk is not None else None
     if target.blob_url is not None:
-        return {"blobUri": target.blob_url}
-    return {"managedDisk": {"id": target.resource_id}}
+        return {"blobUri": target.blob_url}, sha256
+    return {"managedDisk": {"id": target.resource_id}}, sha256
 
 
 def _waiting(reason: str, message: str) -> Waiting:

@@ -23,7 +23,7 @@ from gallery_operator.contract.config import PrerequisitesConfig
 from gallery_operator.kube import KubeError, KubeReason
 from gallery_operator.planning import jobs
 from gallery_operator.planning.bandwidth import bytes_per_second
-from gallery_operator.planning.jobs import Component, JobState, WorkerSettings
+from gallery_operator.planning.jobs import Component, JobPhase, JobState, WorkerSettings
 from gallery_operator.planning.names import child_name, fingerprint
 from gallery_operator.planning.outcome import Stalled, Waiting
 from gallery_operator.planning.progress import progress_fields
@@ -56,6 +56,9 @@ _NEXT_STEPS: Mapping[FailureCode, str] = {
     FailureCode.SCRATCH_FULL: "Raise spec.scratch.size.",
     FailureCode.PREREQUISITES_NOT_MET: "See status.prerequisites for each finding and its remedy.",
     FailureCode.PREREQUISITES_UNKNOWN: "See status.prerequisites; prerequisites.onUnknown: Allow goes on anyway.",
+    FailureCode.READ_BACK_REFUSED: "Set spec.verification.readBack to Sample, which goes on without, or to None.",
+    FailureCode.VERIFICATION_FAILED: f"Ask for another try (annotation {RECONCILE_ANNOTATION}): it prepares and "
+    "uploads the disk anew.",
     FailureCode.TARGET_CONFLICT: "Something else writes to the target, or it is not ours: choose another name.",
 }
 
@@ -166,6 +169,7 @@ def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata
         sha256=disk.sha256,
         guest_state_sha256=disk.guest_state_sha256,
         blob_metadata=metadata,
+        read_back=vhd_import.spec.verification.read_back,
         bandwidth_limit=bytes_per_second(vhd_import.spec.job.bandwidth_limit),
         api_version=ctx.settings.worker.storage_api_version,
         ca_bundle="/etc/worker/target/ca.crt" if ctx.settings.worker.ca_pem is not None else None,
@@ -329,16 +333,29 @@ async def _create(ctx: Context, kind: str, body: Mapping[str, Any]) -> None:
             raise
 
 
-async def running(ctx: Context, state: JobState, phase: str, message: str) -> Halt:
+async def running(ctx: Context, vhd_import: VhdImport, state: JobState, phase: str, message: str) -> Halt:
     """Return the end of a reconcile while a Job runs: progress in status, next look soon."""
-    progress = await ctx.progress.read(state.pod_ip)
     fields: dict[str, Any] = {"phase": phase, "attempts": state.attempts}
-    if progress is not None:
-        fields["progress"] = progress_fields(progress, ctx.now())
+    before = vhd_import.status.progress
+    if state.phase is JobPhase.PENDING:
+        fields["progress"] = None  # What the pod before it said is over.
+    elif (progress := await ctx.progress.read(state.pod_ip)) is not None:
         message = f"{progress.phase}."
+        told = progress_fields(progress, before, ctx.now())
+        if told is not None:
+            fields["progress"] = told
+    elif before is not None and before.step is not None:
+        message = f"{before.step}."  # It is too busy to answer, or just ending.
     if state.problem:
         return Halt(Waiting("WorkerPending", state.problem, _POLL_SECONDS * 3), **fields)
     return Halt(Waiting(phase, message, _POLL_SECONDS), **fields)
+
+
+def count(step: Component, state: JobState) -> None:
+    """Count the pods of a Job that has ended, and the requests that the last one had to repeat."""
+    metrics.IMPORT_ATTEMPTS.labels(step=step).inc(state.attempts)
+    if state.report is not None:
+        metrics.IMPORT_RETRIED_REQUESTS.labels(step=step).inc(state.report.retried_requests)
 
 
 async def failed(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobState) -> Halt:
@@ -358,6 +375,7 @@ async def failed(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobSta
         text = f"{report.message.rstrip('.')}. {step}"
     if vhd_import.status.phase != "Failed":  # once a Job, not at every look
         metrics.IMPORT_FAILURES.labels(step=ref.component, code=code).inc()
+        count(ref.component, state)
     if vhd_import.metadata.annotations.get(RECONCILE_ANNOTATION, "") != state.asked:
         return await _again(ctx, vhd_import, ref, report, f"{text} Trying again, as asked.", fields)
     if state.finished_at is not None and mended_by_time:

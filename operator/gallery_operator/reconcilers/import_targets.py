@@ -112,6 +112,7 @@ async def close(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> None
             raise Halt(
                 Waiting("Finalizing", "Azure takes the disk over.", min(2.0, ctx.settings.poll_seconds)),
                 phase="Finalizing",
+                progress=None,
             )
     await remove_secret(ctx, vhd_import)
 

@@ -36,10 +36,12 @@ class Resolved:
     Attributes:
         profile: ``storageProfile`` of the new version.
         unread: What could not be checked, each as a sentence.
+        digests: LUN (None: OS disk) and SHA-256 (hex) of the disks that imports have brought.
     """
 
     profile: dict[str, Any]
     unread: tuple[str, ...] = ()
+    digests: tuple[tuple[int | None, str], ...] = ()
 
 
 async def resolve(ctx: Context, version: ImageVersion, scope: DefinitionScope) -> Resolved:
@@ -75,7 +77,8 @@ async def resolve(ctx: Context, version: ImageVersion, scope: DefinitionScope) -
         await checks.look(source, referred)
     checks.halt()
     profile = profile_of_disks(parts) if parts else profile_of_image(source, referred)
-    return Resolved(profile, tuple(checks.unread))
+    digests = tuple((each.lun, each.sha256) for each in parts if each.sha256 is not None)
+    return Resolved(profile, tuple(checks.unread), digests)
 
 
 async def _disk(
@@ -92,12 +95,12 @@ async def _disk(
         name = import_name(version.metadata.name, lun)
     else:
         raise Halt(Stalled("InvalidSpec", f"{disk_words(lun)} of the version names no source.".capitalize()))
-    return DiskPart(await _imported(ctx, version, name, disk, checks), disk.host_caching, lun)
+    return await _imported(ctx, version, name, disk, checks)
 
 
 async def _imported(
     ctx: Context, version: ImageVersion, name: str, disk: OsDiskSource | DataDiskSource, checks: SourceChecks
-) -> dict[str, str]:
+) -> DiskPart:
     namespace, lun = version.metadata.namespace, lun_of(disk)
     own = disk.import_template is not None
     body = await ctx.kube.get("VhdImport", namespace, name)
@@ -145,8 +148,10 @@ async def _imported(
             )
         )
     if target.blob_url is not None:
-        return {"storageAccountId": target.resource_id, "uri": target.blob_url}
-    return {"id": target.resource_id}
+        source = {"storageAccountId": target.resource_id, "uri": target.blob_url}
+    else:
+        source = {"id": target.resource_id}
+    return DiskPart(source, disk.host_caching, lun, found.status.disk.sha256 if found.status.disk is not None else None)
 
 
 def _again(own: bool) -> str:

@@ -11,10 +11,11 @@ from gallery_operator.api.meta import FINALIZER
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.contract import Report as WorkerReport
-from gallery_operator.planning.import_disk import MAX_MANAGED_DISK
+from gallery_operator.planning import verification
+from gallery_operator.planning.import_disk import MAX_MANAGED_DISK, VHD_FOOTER_BYTES
 from gallery_operator.planning.jobs import JobPhase, JobState
 from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
-from gallery_operator.planning.progress import human, prerequisites_fields
+from gallery_operator.planning.progress import done_fields, human, prerequisites_fields
 from gallery_operator.prerequisites.catalogue import remedy_of
 from gallery_operator.reconcilers import (
     import_disk,
@@ -125,11 +126,12 @@ async def _prepare(ctx: Context, vhd_import: VhdImport, scope: ImportScope, ref:
                 "disk": None,
                 "prerequisites": None,
                 "prepared": None,
+                "verification": None,
                 "nextRetryTime": None,
             }
             return Report(Waiting("Preparing", "Starting the prepare Job.", 2.0), fields, (event,))
         case JobPhase.PENDING | JobPhase.RUNNING:
-            raise await import_jobs.running(ctx, state, "Preparing", "The prepare Job is running.")
+            raise await import_jobs.running(ctx, vhd_import, state, "Preparing", "The prepare Job is running.")
         case JobPhase.FAILED:
             # Before anything is said to have failed, and before another try removes the pod and its log.
             told = _told(state.report, await _reported(ctx, vhd_import, state))
@@ -154,6 +156,7 @@ async def _checked(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobS
         raise Halt(
             Stalled("WorkerFailed", f"The Job {ref.name} succeeded but left no report: delete it to run it again.")
         )
+    import_jobs.count("prepare", state)
     fields = {
         "phase": "Checked",
         "prepared": ref.fingerprint,
@@ -197,7 +200,7 @@ async def _upload(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Re
         case JobPhase.PENDING | JobPhase.RUNNING:
             target = await import_targets.located(vhd_import, scope)
             await import_targets.ensure_secret(ctx, vhd_import, scope, target)
-            raise await import_jobs.running(ctx, state, "Uploading", "The upload Job is running.")
+            raise await import_jobs.running(ctx, vhd_import, state, "Uploading", "The upload Job is running.")
         case JobPhase.FAILED:
             end = await import_jobs.failed(ctx, vhd_import, ref, state)
             raise await import_end.given_up(ctx, vhd_import, scope, end)
@@ -232,30 +235,31 @@ async def _uploaded(ctx: Context, vhd_import: VhdImport, scope: ImportScope, sta
             raise
         raise await import_end.refused(ctx, vhd_import, scope, state, from_azure(error)) from error
     await import_jobs.remove_scratch(ctx, vhd_import)
+    import_jobs.count("upload", state)
     facts = state.report.upload if state.report is not None else None
     # What earlier pods sent was found in the target and counts as sent, too.
     sent = facts.sent_bytes + facts.resumed_bytes if facts is not None else 0
     skipped = facts.skipped_bytes if facts is not None else 0
     metrics.IMPORT_BYTES_UPLOADED.inc(sent)
     metrics.IMPORT_BYTES_SKIPPED.inc(skipped)
+    image = target.type == "ManagedImage"
     fields = {
-        "phase": "Finalizing" if target.type == "ManagedImage" else "Succeeded",
+        "phase": "Finalizing" if image else "Succeeded",
         "uploaded": True,
         "nextRetryTime": None,
         "sentBytes": sent,
         "attempts": state.attempts,
-        "progress": {
-            "bytes": sent + skipped,
-            "percent": 100,
-            "percentText": "100%",
-            "sentBytes": sent,
-            "skippedBytes": skipped,
-        },
+        "progress": None if image else done_fields(sent, skipped),
         "target": target.to_wire(),
     }
-    message = f"Sent {human(sent)}, {human(skipped)} of zeros needed no sending."
-    event = ("Normal", "Uploaded", message)
-    return Report(Waiting("Finalizing", "The disk is in Azure.", 0.0), fields, (event,))
+    events = [("Normal", "Uploaded", f"Sent {human(sent)}, {human(skipped)} of zeros needed no sending.")]
+    if facts is not None and facts.verification is not None:
+        found = facts.verification
+        metrics.IMPORT_BYTES_READ_BACK.inc(found.read_back_bytes)
+        metrics.IMPORT_BYTES_REPAIRED.inc(found.repaired_bytes + found.cleared_bytes)
+        fields["verification"] = verification.fields(found, vhd_import, ctx.now())
+        events += verification.events(found, sent)
+    return Report(Waiting("Finalizing", "The disk is in Azure.", 0.0), fields, tuple(events))
 
 
 async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Report:
@@ -265,7 +269,9 @@ async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> R
     await import_jobs.remove_jobs(ctx, await import_jobs.owned_jobs(ctx, vhd_import))
     if target is not None and target.type == "ManagedImage":
         report = await import_image.reconcile(ctx, vhd_import, scope, target)
-        return report if report is not None else _missing(vhd_import)
+        if report is None:
+            return _missing(vhd_import)
+        return report if report.status.get("phase") != "Succeeded" else report.with_more(_image_done(vhd_import))
     if target is None or not await import_targets.exists(ctx, scope, target):
         if target is not None and target.staging and await _release(ctx, vhd_import):
             return Report(
@@ -281,6 +287,12 @@ async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> R
     return Report(Done("The disk is in Azure."))
 
 
+def _image_done(vhd_import: VhdImport) -> dict[str, Any]:
+    disk, sent = vhd_import.status.disk, vhd_import.status.sent_bytes or 0
+    total = disk.virtual_size + VHD_FOOTER_BYTES if disk is not None and disk.virtual_size is not None else sent
+    return {"progress": done_fields(sent, total - sent)}
+
+
 def _missing(vhd_import: VhdImport) -> Report:
     """Bring what was removed behind our back again, from the start."""
     metrics.DRIFT_CORRECTIONS.labels(kind=vhd_import.kind_name).inc()
@@ -289,6 +301,7 @@ def _missing(vhd_import: VhdImport) -> Report:
         "uploaded": None,
         "prepared": None,
         "progress": None,
+        "verification": None,
         "target": None,
         "provisioningState": None,
     }

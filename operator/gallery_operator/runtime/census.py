@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gallery_operator.metrics import PREFIX
-from gallery_operator.runtime import lifecycle_census, temporaries
+from gallery_operator.runtime import import_census, lifecycle_census, temporaries
 from gallery_operator.runtime.workqueue import Key
 
 
@@ -25,6 +25,7 @@ class _Facts:
     sharing_regions: tuple[tuple[str, str], ...]
     lifecycle: lifecycle_census.LifecycleFacts
     temporaries: tuple[str, ...]
+    progress: import_census.ImportFacts | None
 
 
 class Census(Collector):
@@ -54,6 +55,7 @@ class Census(Collector):
             tuple((str(each.get("region")), str(each.get("state"))) for each in sharing.get("regions") or []),
             lifecycle_census.facts(body),
             temporaries.facts(body) if key.kind == "VhdImport" else (),
+            import_census.facts(body) if key.kind == "VhdImport" else None,
         )
 
     def remove(self, key: Key) -> None:
@@ -88,6 +90,7 @@ class Census(Collector):
         lifecycles = ((key.kind, facts.lifecycle) for key, facts in self._facts.items())
         yield from lifecycle_census.families(lifecycles, datetime.now(UTC))
         yield from temporaries.families((facts.temporaries for facts in self._facts.values()), self.swept)
+        yield from import_census.families(facts.progress for facts in self._facts.values())
 
 
 def _complete(region: Mapping[str, Any]) -> bool:

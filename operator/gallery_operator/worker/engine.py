@@ -1,18 +1,19 @@
-"""Sends the pieces of a disk, many at a time, in bounded memory."""
+"""Sends the pieces of a disk and reads them back, many at a time, in bounded memory."""
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobClient
 
 from gallery_operator.contract import FailureCode
 from gallery_operator.worker.disk import RawDisk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.gate import Gate
 from gallery_operator.worker.journal import Bitmap, Journal
+from gallery_operator.worker.layout import Range, is_zero
 from gallery_operator.worker.pace import Allowance, Pace
 from gallery_operator.worker.pageblob import Lease
 from gallery_operator.worker.survey import Piece, PieceTable
@@ -74,8 +75,9 @@ class Engine:
         self._tracker = tracker
         self._concurrency = concurrency
         self._lease = lease
-        self._lock = threading.RLock()  # counting happens inside and outside of handing out work
+        self._lock = threading.Lock()
         self._gate = Gate(Pace(concurrency), Allowance(bandwidth), target.stopping)
+        target.on_throttled = self._gate.throttled
         self._failure: BaseException | None = None
         self._result = Sent()
 
@@ -94,27 +96,71 @@ class Engine:
             WorkerError: ``SourceChanged`` when a piece is not what ``prepare`` saw, or the target failed.
         """
         last = len(self._table) - 1
-        work = self._work(range(last), present)
-        self._target.on_throttled = self._gate.throttled
-        count = max(1, min(self._concurrency, last))
-        self._in_threads(count, work, doubtful)
-        self._in_threads(1, self._work(range(last, last + 1), present), doubtful)
+        self._result.resumed = sum(self._table[index].length for index in present)
+        self._tracker.start("Uploading", sum(piece.length for piece in self._table), self._result.resumed)
+
+        def bring(index: int) -> int | None:
+            return self._bring(index, doubtful=index in doubtful)
+
+        self._in_threads(self._concurrency, (index for index in range(last) if index not in present), bring)
+        self._in_threads(1, (index for index in (last,) if index not in present), bring)
         return self._result
 
-    def _work(self, indexes: range, present: Bitmap) -> Iterator[tuple[int, Piece]]:
-        for index in indexes:
-            piece = self._table[index]
-            if index in present:
-                self._done(piece, resumed=True)
-            else:
-                yield index, piece
+    def repair(self, indexes: Iterable[int]) -> None:
+        """Send pieces again.
 
-    def _in_threads(self, count: int, work: Iterator[tuple[int, Piece]], doubtful: Bitmap) -> None:
-        left = threading.Semaphore(0)
+        Raises:
+            WorkerError: As for ``run``.
+        """
+        self._in_threads(self._concurrency, indexes, lambda index: self._send(index, self._table[index]))
+
+    def read_back(self, indexes: Iterable[int], right: Bitmap) -> None:
+        """Read pieces back from the target.
+
+        Args:
+            indexes: Which ones.
+            right: Gets those that are what they should be.
+
+        Raises:
+            HttpResponseError: The target does not let them be read.
+            WorkerError: The target failed.
+        """
+
+        def look(index: int) -> int:
+            piece = self._table[index]
+            fits = self._is_there(piece)
+            with self._lock:
+                if fits:
+                    right.add(index)
+            self._tracker.advance(piece.length)
+            return piece.length
+
+        self._in_threads(self._concurrency, indexes, look)
+
+    def is_zero(self, found: Range) -> bool:
+        """Read a range of at most 4 MiB back and see whether it is zero.
+
+        Raises:
+            HttpResponseError: The target does not let it be read.
+            WorkerError: The target failed.
+        """
+        with self._buffer(found.end - found.start) as data:
+            self._get(found.start, data)
+            return is_zero(bytes(data))
+
+    def _in_threads(self, most: int, indexes: Iterable[int], action: Callable[[int], int | None]) -> None:
+        """Do something with each piece, as many at a time as the gate lets in.
+
+        Args:
+            most: Threads.
+            indexes: The pieces; taken one by one as threads become free.
+            action: Returns the bytes that went over the wire, None when none did.
+        """
+        work, left = iter(indexes), threading.Semaphore(0)
 
         def loop() -> None:
             try:
-                while self._next(work, doubtful):
+                while self._next(work, action):
                     pass
             except Stopping:
                 pass
@@ -126,7 +172,7 @@ class Engine:
                 left.release()
 
         # Daemons: when the pod is asked to stop, the process must not wait for requests in flight.
-        threads = [threading.Thread(target=loop, name=f"upload-{n}", daemon=True) for n in range(count)]
+        threads = [threading.Thread(target=loop, name=f"upload-{n}", daemon=True) for n in range(most)]
         for thread in threads:
             thread.start()
         try:
@@ -138,34 +184,49 @@ class Engine:
         if self._failure is not None:
             raise self._failure
 
-    def _next(self, work: Iterator[tuple[int, Piece]], doubtful: Bitmap) -> bool:
-        """Bring one piece into the target; False when there are no more."""
+    def _next(self, work: Iterator[int], action: Callable[[int], int | None]) -> bool:
+        """Take one piece; False when there are no more."""
         self._gate.enter()
-        sent: int | None = None
+        moved: int | None = None
         try:
             with self._lock:
-                job = next(work, None)
-            if job is None:
+                index = next(work, None)
+            if index is None:
                 return False
-            index, piece = job
-            if self._bring(piece, index in doubtful):
-                sent = piece.length
-            self._journal.add(index)
-            self._done(piece, resumed=sent is None)
+            moved = action(index)
             return True
         finally:
-            self._gate.leave(sent)
+            self._gate.leave(moved)
 
-    def _bring(self, piece: Piece, doubtful: bool) -> bool:
-        """Send a piece unless it is there already; False when it was."""
-        buffer = self._gate.take_buffer(piece.length)
+    def _bring(self, index: int, *, doubtful: bool) -> int | None:
+        """Send a piece unless it is there already; None when it was."""
+        piece = self._table[index]
+        if not (doubtful and self._is_there_for_certain(piece)):
+            length = self._send(index, piece)
+            with self._lock:
+                self._result.sent += length
+            self._tracker.advance(length)
+            return length
+        self._journal.add(index)
+        with self._lock:
+            self._result.resumed += piece.length
+        self._tracker.advance(piece.length)
+        return None
+
+    def _send(self, index: int, piece: Piece) -> int:
+        with self._buffer(piece.length) as data:
+            self._read(piece, data)
+            self._write(piece, data)
+        self._journal.add(index)
+        self._tracker.advance(sent=piece.length)
+        return piece.length
+
+    @contextlib.contextmanager
+    def _buffer(self, length: int) -> Iterator[memoryview]:
+        buffer = self._gate.take_buffer(length)
         try:
-            if doubtful and self._is_there(piece):
-                return False
-            with memoryview(buffer)[: piece.length] as data:
-                self._read(piece, data)
-                self._write(piece, data)
-            return True
+            with memoryview(buffer)[:length] as data:
+                yield data
         finally:
             self._gate.give_buffer(buffer)
 
@@ -182,15 +243,20 @@ class Engine:
             raise WorkerError(FailureCode.SOURCE_CHANGED, message, retry=False)
 
     def _is_there(self, piece: Piece) -> bool:
-        def request(client: BlobClient) -> bytes:
-            return client.download_blob(piece.offset, piece.length, max_concurrency=1).readall()
+        with self._buffer(piece.length) as data:
+            self._get(piece.offset, data)
+            return self._table.seal.fits(data, piece.offset, piece.tag)
 
+    def _is_there_for_certain(self, piece: Piece) -> bool:
         try:
-            found = self._target.call(f"reading back {piece.length} bytes at {piece.offset}", request)
+            return self._is_there(piece)
         except HttpResponseError as error:
             log.info("a piece cannot be read back, it is sent again: %s", describe(error))
             return False
-        return self._table.seal.fits(found, piece.offset, piece.tag)
+
+    def _get(self, offset: int, data: memoryview) -> None:
+        what = f"reading back {len(data)} bytes at {offset}"
+        self._target.get_page(what, offset, data, lambda: self._gate.hold_back(len(data)))
 
     def _write(self, piece: Piece, data: memoryview) -> None:
         what = f"writing {piece.length} bytes at {piece.offset}"
@@ -217,14 +283,6 @@ class Engine:
                 request()
         except HttpResponseError as error:
             raise refused(self._target.name, what, error) from None
-
-    def _done(self, piece: Piece, *, resumed: bool) -> None:
-        with self._lock:
-            if resumed:
-                self._result.resumed += piece.length
-            else:
-                self._result.sent += piece.length
-        self._tracker.advance(piece.length, sent=0 if resumed else piece.length)
 
 
 def refused(name: str, what: str, error: HttpResponseError) -> WorkerError:

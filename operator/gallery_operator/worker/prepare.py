@@ -97,11 +97,10 @@ def judge(config: PrepareConfig, manifest: Manifest, checks: CheckReport) -> Rep
 def _check(
     config: PrepareConfig, prepared: Prepared, tracker: Tracker, tell: Callable[[ChecksDocument], None]
 ) -> CheckReport:
-    tracker.start("Checking", prepared.disk.size)
+    tracker.start("Checking")
     container = _container(prepared.manifest)
     report = check_disk(prepared.disk, config.guest, config.prerequisites, container)
     tell(whole(report, "disk", container, config.guest, config.prerequisites))
-    tracker.set_done(prepared.disk.size)
     return report
 
 

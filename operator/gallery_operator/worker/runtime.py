@@ -95,6 +95,7 @@ def run(
     # From here on nothing is worth interrupting: the report says how it ended.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    report = report.model_copy(update={"retried_requests": tracker.snapshot().attempts})
     if report.succeeded:
         code = ExitCode.DONE
         tracker.start("Done", tracker.snapshot().bytes_total, tracker.snapshot().bytes_done)

@@ -18,7 +18,7 @@ from gallery_operator.worker.backoff import Backoff, parse_retry_after
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.layout import Range, merge
 from gallery_operator.worker.tracking import Tracker
-from gallery_operator.worker.wire import PageWriter
+from gallery_operator.worker.wire import PageClient
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +94,8 @@ class Target:
         self._local = threading.local()
         self._generation = 0
         self._renewals = 0
-        self._writer: PageWriter | None = None
-        self._writer_lock = threading.Lock()
+        self._pages: PageClient | None = None
+        self._pages_lock = threading.Lock()
         self.on_throttled: Callable[[], None] = lambda: None
         self.stopping = threading.Event()
         self._url = self._read()
@@ -148,8 +148,31 @@ class Target:
             WorkerError: ``TargetForbidden``, ``TargetUnreachable``, ``TLSFailed``.
             Stopping: The upload ends.
         """
-        writer = self._page_writer()
-        self._until_it_works(what, self._address, lambda url: writer.put(url, offset, data, lease()))
+        pages = self._page_client()
+        self._until_it_works(what, self._address, lambda url: pages.put(url, offset, data, lease()))
+
+    def get_page(self, what: str, offset: int, buffer: memoryview, ready: Callable[[], None] = lambda: None) -> None:
+        """Read pages until it works, like ``call``.
+
+        Args:
+            what: For messages.
+            offset: In the blob.
+            buffer: Is filled; at most 4 MiB.
+            ready: Called before each try; it may wait.
+
+        Raises:
+            HttpResponseError: An answer that no repetition will change; among others 403 when the SAS does not allow
+                to read.
+            WorkerError: ``TargetForbidden``, ``TargetUnreachable``, ``TLSFailed``.
+            Stopping: The upload ends.
+        """
+        pages = self._page_client()
+
+        def read(url: str) -> None:
+            ready()
+            pages.get(url, offset, buffer)
+
+        self._until_it_works(what, self._address, read)
 
     def _until_it_works(
         self, what: str, means: Callable[[], tuple[int, MeansT]], request: Callable[[MeansT], ResultT]
@@ -208,14 +231,14 @@ class Target:
         with self._lock:
             return self._generation, self.url
 
-    def _page_writer(self) -> PageWriter:
-        with self._writer_lock:
-            if self._writer is None:
-                self._writer = PageWriter(
+    def _page_client(self) -> PageClient:
+        with self._pages_lock:
+            if self._pages is None:
+                self._pages = PageClient(
                     self.url, api_version=self._client()[1].api_version, ca_bundle=self._ca_bundle,
                     timeout=self.policy.timeout, connections=_CONNECTIONS,
                 )  # fmt: skip
-            return self._writer
+            return self._pages
 
     def _client(self) -> tuple[int, BlobClient]:
         """Return this thread's client; made anew when the SAS is another one."""

@@ -13,12 +13,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gallery_operator.contract import Progress
+from gallery_operator.contract import Phase, Progress
 
 log = logging.getLogger(__name__)
 
 Job = Literal["prepare", "upload"]
-Phase = Literal["Starting", "Downloading", "Reading", "Converting", "Checking", "Hashing", "Uploading", "Done"]
+
+_READING: frozenset[Phase] = frozenset({"Downloading", "Reading", "Verifying"})
+_LEAST_SECONDS = 2.0
+"""A rate over less than this says nothing."""
 
 _RATE_SECONDS = 10.0
 _SAMPLE_SECONDS = 0.5
@@ -57,9 +60,11 @@ class Tracker:
         """Add bytes to the phase's count."""
         with self._lock:
             now = self._now
+            read = done if now.phase in _READING else 0
             self._now = now.model_copy(
                 update={
                     "bytes_done": now.bytes_done + done,
+                    "bytes_read": now.bytes_read + read,
                     "bytes_sent": now.bytes_sent + sent,
                     "bytes_skipped": now.bytes_skipped + skipped,
                 }
@@ -81,13 +86,13 @@ class Tracker:
             self._now = self._now.model_copy(update={"attempts": self._now.attempts + 1})
 
     def snapshot(self) -> Progress:
-        """Return where the work is now, with the rate of the last seconds."""
+        """Return where the work is now, with the rate of the last seconds; there is none at a phase's start."""
         with self._lock:
             now = self._clock()
             rate = 0.0
             if self._samples:
                 then, done = self._samples[0]
-                if now > then:
+                if now - then >= _LEAST_SECONDS:
                     rate = max(0.0, (self._now.bytes_done - done) / (now - then))
             return self._now.model_copy(update={"bytes_per_second": round(rate, 1)})
 
@@ -119,6 +124,7 @@ class _ProgressCollector(Collector):
             gauge.add_metric([now.job], value)
             yield gauge
         counters = (
+            ("read_bytes", "Bytes read from the source, or back from Azure.", now.bytes_read),
             ("sent_bytes", "Bytes sent to Azure by this attempt.", now.bytes_sent),
             ("skipped_bytes", "Zero bytes that were not sent.", now.bytes_skipped),
             ("retried_requests", "Requests that had to be repeated.", now.attempts),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobProperties
 
 from gallery_operator.contract import FailureCode, PvcSource, Report, UploadConfig, UploadFacts
 from gallery_operator.prerequisites.container import FOOTER_BYTES
@@ -26,6 +27,7 @@ from gallery_operator.worker.runtime import run
 from gallery_operator.worker.survey import PieceTable, survey
 from gallery_operator.worker.target import Target, TargetPolicy
 from gallery_operator.worker.tracking import Tracker
+from gallery_operator.worker.verify import Verification, refusal_to_read
 
 log = logging.getLogger(__name__)
 
@@ -175,58 +177,68 @@ def _require_same(same: bool, how: str) -> None:
 def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Tracker) -> Report:
     table, total = local.table, config.virtual_size + FOOTER_BYTES
     zeros = total - sum(piece.length for piece in table)
+    tracker.advance(skipped=zeros)
     journal = Journal(Path(config.scratch_dir) / JOURNAL, target.url, config.sha256, len(table))
     lease: Lease | None = None
-    fresh = complete = False
+    before: BlobProperties | None = None
     try:
         if config.target == "pageBlob":
-            found = open_blob(target, total, config.sha256, config.blob_metadata)
-            fresh, complete = found is None, found is not None and is_complete(found)
-            if not complete:
+            before = open_blob(target, total, config.sha256, config.blob_metadata)
+            if before is None or not is_complete(before):
                 lease = Lease(target, config.sha256)
                 lease.acquire()
+        refused = _require_readable(config, target, total)
         engine = Engine(
             target=target, disk=local.disk, footer=local.footer, table=table, journal=journal, tracker=tracker,
             concurrency=config.concurrency, lease=lease, bandwidth=config.bandwidth_limit,
         )  # fmt: skip
-        tracker.start("Uploading", total, zeros)
-        tracker.advance(0, skipped=zeros)
-        if fresh:
+        if config.target == "pageBlob" and before is None:
             journal.forget()
             present, doubtful = Bitmap(len(table)), Bitmap(len(table))
         else:
             # A page blob that carries our mark was written from this disk only; a managed disk has no mark.
             there = compare(target, table, total, trusted=config.target == "pageBlob", journal=journal)
             present, doubtful = there.present, there.doubtful
-            for stale in there.stale:
-                if config.target == "managedDisk":
-                    engine.clear(stale.start, stale.end - stale.start)
         sent = engine.run(present, doubtful)
-        _verify(target, table, total, journal)
-        etag = None
-        if config.target == "pageBlob" and not complete:
-            etag = complete_blob(target, config.sha256, config.blob_metadata, lease.id if lease is not None else None)
-        elif complete and found is not None:
-            etag = str(found.etag)
+        found = Verification(
+            engine, target, table, total, journal, tracker,
+            read_back="None" if refused else config.read_back, seed=f"{target.name} {config.sha256}",
+        ).run()  # fmt: skip
+        found = found.model_copy(update={"refused": refused})
+        etag: str | None = None
+        if config.target == "pageBlob":
+            touched = sent.sent or found.repaired_bytes or found.cleared_bytes
+            if before is not None and is_complete(before) and not touched:
+                etag = str(before.etag)
+            else:
+                etag = complete_blob(target, config.sha256, config.blob_metadata, lease.id if lease else None)
     finally:
         journal.close()
         if lease is not None and not target.stopping.is_set():
             lease.release()
     facts = UploadFacts(
-        total_bytes=total, sent_bytes=sent.sent, skipped_bytes=zeros, resumed_bytes=sent.resumed, etag=etag
+        total_bytes=total, sent_bytes=sent.sent, skipped_bytes=zeros, resumed_bytes=sent.resumed, etag=etag,
+        verification=found,
+    )  # fmt: skip
+    message = (
+        f"{sent.sent} bytes sent, {zeros} zero bytes skipped, {sent.resumed} found from an earlier attempt; "
+        f"{found.read_back_bytes} bytes read back, {found.repaired_pieces} pieces repaired."
     )
-    message = f"{sent.sent} bytes sent, {zeros} zero bytes skipped, {sent.resumed} found from an earlier attempt."
     return Report(job="upload", succeeded=True, message=message, upload=facts)
 
 
-def _verify(target: Target, table: PieceTable, total: int, journal: Journal) -> None:
-    """Compare what the service says it holds with what was to be sent.
+def _require_readable(config: UploadConfig, target: Target, total: int) -> str | None:
+    """Find out before hours of sending whether what is sent may be read back; return why not.
 
     Raises:
-        WorkerError: ``VerificationFailed``; the next attempt sends what is missing.
+        WorkerError: ``ReadBackRefused``: it may not, and all of it is wanted.
     """
-    there = compare(target, table, total, trusted=True, journal=journal)
-    missing = sum(1 for index in range(len(table)) if index not in there.present)
-    if missing:
-        message = f"{target.name} lacks {missing} of {len(table)} pieces that it had acknowledged."
-        raise WorkerError(FailureCode.VERIFICATION_FAILED, message)
+    if config.read_back == "None":
+        return None
+    refused = refusal_to_read(target, total)
+    if refused is not None:
+        if config.read_back == "Full":
+            message = f"{target.name} does not let what was sent be read back ({refused}), and all of it is asked for."
+            raise WorkerError(FailureCode.READ_BACK_REFUSED, message)
+        log.warning("the target cannot be read back (%s); only its list of pages is compared", refused)
+    return refused

@@ -1,9 +1,10 @@
-"""Put Page without the SDK's pipeline, which copies every body and reads it in small blocks.
+"""Pages there and back without the SDK's pipeline, which copies every body and reads it in small blocks.
 
 Measured into a local sink with TLS: 0.6 s of processor time a GiB instead of 1.5. Everything else goes by the SDK.
 """
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -20,13 +21,15 @@ from urllib.parse import urlsplit
 import certifi
 import urllib3
 from awscrt.checksums import crc64nvme
-from azure.core.exceptions import HttpResponseError, ServiceRequestError
+from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 
 from gallery_operator import __version__
 from gallery_operator.redact import redact
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,100})</Code>")
 _NO_CRC64 = frozenset({"UnsupportedHeader", "InvalidHeaderValue"})
+_CHUNK = 256 * 1024
+_ERROR_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class _Answer:
 
 
 class PageError(HttpResponseError):
-    """The service's answer to a page that it did not take; looks like the SDK's own.
+    """The service's answer to a page that it did not take or give; looks like the SDK's own.
 
     Args:
         status: HTTP status.
@@ -50,8 +53,8 @@ class PageError(HttpResponseError):
         self.response = cast("Any", _Answer(headers))
 
 
-class PageWriter:
-    """Sends pages over connections that are kept; from many threads.
+class PageClient:
+    """Sends and reads pages over connections that are kept; from many threads.
 
     Args:
         url: Of the blob; decides the way (proxies, as ``HTTPS_PROXY`` and ``NO_PROXY`` say).
@@ -102,18 +105,43 @@ class PageWriter:
             self._put(url, offset, data, lease, md5=True)
             self._md5.set()
 
+    def get(self, url: str, offset: int, buffer: memoryview) -> None:
+        """Read pages; the service sends their checksum along, so that damage on the way is not taken for its own.
+
+        Args:
+            url: Of the blob, with its SAS.
+            offset: In the blob.
+            buffer: Is filled; at most 4 MiB (Azure's limit for a checksum of a range).
+
+        Raises:
+            HttpResponseError: The service's answer, when it does not give them.
+            AzureError: It was not reached, or the answer broke off or was damaged on the way.
+        """
+        headers = {
+            **self._headers(offset, len(buffer)),
+            "x-ms-range-get-content-md5": "true",
+            "Accept-Encoding": "identity",
+        }
+        try:
+            answer = self._pool.urlopen("GET", url, headers=headers, redirect=False, preload_content=False)
+            with contextlib.closing(answer):
+                if answer.status not in (200, 206):
+                    raise _page_error(answer, answer.read(_ERROR_BYTES))
+                length = _fill(buffer, answer)
+                answer.release_conn()  # Else it is closed: there may be more to read.
+        except urllib3.exceptions.HTTPError as error:
+            raise ServiceResponseError(redact(f"{type(error).__name__}: {error}")) from None
+        _require_undamaged(answer.headers, buffer[:length], len(buffer))
+
     def _put(self, url: str, offset: int, data: memoryview, lease: str | None, *, md5: bool) -> None:
         headers = {
-            "x-ms-version": self._api_version,
+            **self._headers(offset, len(data)),
             "x-ms-page-write": "update",
-            "x-ms-range": f"bytes={offset}-{offset + len(data) - 1}",
-            "x-ms-client-request-id": str(uuid.uuid4()),
             "Content-Length": str(len(data)),
             "Content-Type": "application/octet-stream",
-            "User-Agent": f"gallery-operator/{__version__}",
         }
         if md5:
-            headers["Content-MD5"] = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+            headers["Content-MD5"] = _md5(data)
         else:
             # What Azure calls CRC64 is known as CRC-64/NVME elsewhere.
             headers["x-ms-content-crc64"] = base64.b64encode(crc64nvme(data).to_bytes(8, "little")).decode()
@@ -125,10 +153,44 @@ class PageWriter:
         except urllib3.exceptions.HTTPError as error:
             raise ServiceRequestError(redact(f"{type(error).__name__}: {error}")) from None
         if answer.status != 201:
-            found = _CODE.search(answer.data[:4096])
-            code = answer.headers.get("x-ms-error-code") or (found[1].decode() if found else "")
-            raise PageError(answer.status, code, answer.headers)
+            raise _page_error(answer, answer.data)
+
+    def _headers(self, offset: int, length: int) -> dict[str, str]:
+        return {
+            "x-ms-version": self._api_version,
+            "x-ms-range": f"bytes={offset}-{offset + length - 1}",
+            "x-ms-client-request-id": str(uuid.uuid4()),
+            "User-Agent": f"gallery-operator/{__version__}",
+        }
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
+
+
+def _md5(data: memoryview) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def _page_error(answer: urllib3.BaseHTTPResponse, body: bytes) -> PageError:
+    found = _CODE.search(body[:_ERROR_BYTES])
+    code = answer.headers.get("x-ms-error-code") or (found[1].decode() if found else "")
+    return PageError(answer.status, code, answer.headers)
+
+
+def _fill(buffer: memoryview, answer: urllib3.BaseHTTPResponse) -> int:
+    at = 0
+    for chunk in answer.stream(_CHUNK):
+        if at + len(chunk) > len(buffer):
+            raise ServiceResponseError("the answer has more bytes than were asked for")
+        buffer[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return at
+
+
+def _require_undamaged(headers: Mapping[str, str], data: memoryview, length: int) -> None:
+    if len(data) != length:
+        raise ServiceResponseError(f"the answer has {len(data)} bytes instead of {length}")
+    told = headers.get("Content-MD5")
+    if told is not None and told != _md5(data):
+        raise ServiceResponseError("the answer does not fit its checksum: it was damaged on the way")

@@ -157,6 +157,8 @@ def vhd_import_cases() -> list[Case]:
         case("bandwidth in words", {"spec.job.bandwidthLimit": "50 MB/s"}, "a bandwidth limit is a whole number and"),
         case("no bandwidth", {"spec.job.bandwidthLimit": "0Mi"}, "a bandwidth limit is a whole number and"),
         case("bandwidth", {"spec.job.bandwidthLimit": "50Mi"}),
+        *(case(f"read back {much}", {"spec.verification.readBack": much}) for much in ("None", "Sample", "Full")),
+        case("read back half", {"spec.verification.readBack": "Half"}, 'Unsupported value: "Half"'),
         *(
             case(
                 f"{name} changed",
@@ -192,5 +194,9 @@ def vhd_import_cases() -> list[Case]:
             "profile cannot be changed: ",
             update={"spec.profile.architecture": "Arm64"},
         ),
-        case("updatable fields changed", {}, update={"spec.job.retries": 9, "spec.prerequisites.policy": "Warn"}),
+        case(
+            "updatable fields changed",
+            {},
+            update={"spec.job.retries": 9, "spec.prerequisites.policy": "Warn", "spec.verification.readBack": "Full"},
+        ),
     ]

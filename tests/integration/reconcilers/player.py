@@ -21,6 +21,7 @@ from gallery_operator.contract import (
     PrerequisitesReport,
     Report,
     UploadFacts,
+    VerificationFacts,
     dump_report,
 )
 
@@ -199,7 +200,10 @@ class Player:
             client.upload_page(vhd[-512:], offset=len(vhd) - 512, length=512)
             if lease:
                 client.acquire_lease()
-        facts = UploadFacts(total_bytes=len(vhd), sent_bytes=4608, skipped_bytes=len(vhd) - 4608)
+        found = VerificationFacts(read_back=config["read_back"], listed=True, read_back_bytes=4608)
+        facts = UploadFacts(
+            total_bytes=len(vhd), sent_bytes=4608, skipped_bytes=len(vhd) - 4608, verification=found
+        )  # fmt: skip
         return Report(job="upload", succeeded=True, upload=facts)
 
     @staticmethod

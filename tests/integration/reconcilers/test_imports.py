@@ -12,7 +12,14 @@ from tests.integration.reconcilers.player import MIB, Player, checked, disk, fai
 from tests.integration.reconcilers.stage import CANARIES, COMPUTE, RESOURCE_GROUP, Json, Stage, ready
 
 from gallery_operator.api.meta import RECONCILE_ANNOTATION
-from gallery_operator.contract import ExitCode, FailureCode, Finding, PrerequisitesReport, Progress
+from gallery_operator.contract import (
+    ExitCode,
+    FailureCode,
+    Finding,
+    PrerequisitesReport,
+    Progress,
+    VerificationFacts,
+)
 from gallery_operator.reconcilers import import_jobs
 from gallery_operator.runtime import progress as progress_module
 
@@ -80,14 +87,21 @@ async def test_disk_travels_to_a_managed_disk(stage: Stage, player: Player) -> N
     body = await stage.ready("VhdImport", "os")
     assert body["status"]["phase"] == "Succeeded"
     assert body["status"]["sentBytes"] == 4608
+    sha256 = hashlib.sha256(vhd).hexdigest()
+    told = body["status"]["verification"]
+    assert told.pop("time")
+    expected: Json = {"readBack": "Sample", "readBackBytes": 4608, "pagesListed": True, "repairedBytes": 0}
+    assert told == {**expected, "sha256": sha256}
+    assert (body["status"]["progress"]["percentText"], "step" in body["status"]["progress"]) == ("100%", False)
     azure = stage.in_azure(MANAGED_ID)
     assert azure is not None
+    assert azure["tags"]["gallery-operator.dev-sha256"] == sha256
     assert azure["properties"]["diskState"] == "Unattached"
     assert azure["properties"]["osType"] == "Linux"
     assert stage.azure.digest(MANAGED_ID)[0]["sha256"] == hashlib.sha256(vhd).hexdigest()
     assert [each["metadata"]["name"] for each in stage.list("Secret")] == ["auth"]
     await stage.until(lambda: stage.list("PersistentVolumeClaim") == [])
-    milestones = {"Preparing", "Checked", "Uploading", "Uploaded", "Ready"}
+    milestones = {"Preparing", "Checked", "Uploading", "Uploaded", "Verified", "Ready"}
     await stage.until(lambda: {each["reason"] for each in stage.events("os")} >= milestones)
     no_canary(stage)
     stage.delete("VhdImport", "os")
@@ -182,6 +196,12 @@ async def test_staging_disk_goes_when_the_version_has_its_content(stage: Stage, 
     version = await stage.ready("ImageVersion", "v1")
     digests = {each["lun"]: each["sha256"] for each in stage.azure.digest(version["status"]["resourceId"])}
     assert digests == {None: hashlib.sha256(vhd).hexdigest(), 0: hashlib.sha256(data).hexdigest()}
+    in_azure = stage.in_azure(version["status"]["resourceId"]) or {}
+    tags = {name: value for name, value in in_azure["tags"].items() if "sha256" in name}
+    assert tags == {
+        "gallery-operator.dev-sha256-os": digests[None],
+        "gallery-operator.dev-sha256-data-0": digests[0],
+    }
     for name in ("os", "data"):
         await stage.reason("VhdImport", name, "Released")
         assert stage.status("VhdImport", name)["stagingReleased"] is True
@@ -283,10 +303,47 @@ async def test_progress_of_a_running_worker_is_shown(
         )
         assert body is not None
         assert body["status"]["progress"]["rate"] == "58 MiB/s"
+        assert (body["status"]["progress"]["step"], body["status"]["progress"]["remaining"]) == ("Downloading", "10s")
         assert body["status"]["attempts"] == 1
         assert ready(body)["message"] == "Downloading."
     finally:
         await runner.cleanup()
+
+
+async def test_what_azure_lost_is_told(stage: Stage, player: Player) -> None:
+    vhd = disk()
+    create(stage, verification={"readBack": "Full"})
+    player.end(await player.job("prepare"), checked(vhd))
+    upload = await player.job("upload")
+    assert player.config(upload)["read_back"] == "Full"
+    report = player.upload(upload, vhd)
+    assert report.upload is not None
+    found = VerificationFacts(
+        read_back="Full", listed=True, read_back_bytes=9000, repaired_pieces=1, repaired_bytes=4096
+    )
+    report = report.model_copy(update={"upload": report.upload.model_copy(update={"verification": found})})
+    player.end(upload, report)
+    body = await stage.ready("VhdImport", "os")
+    assert body["status"]["verification"]["repairedBytes"] == 4096
+    await stage.until(
+        lambda: {each["reason"]: each["type"] for each in stage.events("os")}.get("Repaired") == "Warning"
+    )
+
+
+async def test_a_refusal_to_be_read_is_mended_by_the_spec(stage: Stage, player: Player) -> None:
+    vhd = disk()
+    create(stage, verification={"readBack": "Full"})
+    player.end(await player.job("prepare"), checked(vhd))
+    upload = await player.job("upload")
+    player.end(upload, failure("upload", FailureCode.READ_BACK_REFUSED))
+    body = await stage.reason("VhdImport", "os", "ReadBackRefused")
+    assert stage.stalled(body)
+    assert "spec.verification.readBack" in ready(body)["message"]
+    await stage.until(lambda: stage.in_azure(MANAGED_ID) is None)
+    stage.patch("VhdImport", "os", {"spec": {"verification": {"readBack": "Sample"}}})
+    again = await player.job("upload", unlike=upload["metadata"]["uid"])
+    player.end(again, player.upload(again, vhd))
+    await stage.ready("VhdImport", "os")
 
 
 async def test_prerequisites_are_shown_and_can_be_waived(stage: Stage, player: Player) -> None:

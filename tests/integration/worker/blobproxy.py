@@ -35,6 +35,16 @@ class Request:
         )
 
     @property
+    def range(self) -> tuple[int, int]:
+        """First byte, and the one after the last."""
+        first, _, last = self.headers["x-ms-range"].removeprefix("bytes=").partition("-")
+        return int(first), int(last) + 1
+
+    @property
+    def is_read(self) -> bool:
+        return self.method == "GET" and "comp" not in self.query
+
+    @property
     def operation(self) -> str:
         return "put-page" if self.is_put_page else f"{self.method} {self.query.get('comp', ['blob'])[0]}"
 
@@ -44,6 +54,13 @@ class Answer:
 
     def __init__(self, status: int, code: str = "", headers: dict[str, str] | None = None) -> None:
         self.status, self.code, self.headers = status, code, headers or {}
+
+
+class Change:
+    """Lets the service answer, and changes the body on its way back."""
+
+    def __init__(self, change: Callable[[bytes], bytes]) -> None:
+        self.change = change
 
 
 DROP = object()
@@ -95,6 +112,8 @@ class BlobProxy:
                 if outcome is DROP_AFTER:
                     self._hang_up()
                     return
+                if isinstance(outcome, Change):
+                    data = outcome.change(data)
                 self.send_response(response.status)
                 for name, value in response.getheaders():
                     if name.lower() not in _HOP or (name.lower() == "content-length" and self.command == "HEAD"):
@@ -161,7 +180,7 @@ class BlobProxy:
             outcome = fault(request)
             if outcome is not None:
                 break
-        if outcome is not None and outcome is not DROP_AFTER:
+        if outcome is not None and outcome is not DROP_AFTER and not isinstance(outcome, Change):
             with self.lock:
                 self.in_flight -= 1
         return outcome

@@ -163,10 +163,11 @@ def test_an_upload_shows_progress_and_stops_when_asked(stage: Stage, workers: li
     worker = Worker("upload", stage.config(), stage.folder)
     workers.append(worker)
     progress = worker.wait_for(lambda now: now.phase == "Uploading" and now.bytes_sent >= 8 * MIB)
-    assert progress.bytes_total == len(stage.vhd)
+    # Zeros are no work: a disk that is nearly empty does not begin with 95 %.
+    assert progress.bytes_total == stage.sent_minimum
     assert progress.bytes_skipped == len(stage.vhd) - stage.sent_minimum
-    assert progress.bytes_done == progress.bytes_sent + progress.bytes_skipped
-    assert progress.bytes_per_second > 0
+    progress = worker.wait_for(lambda now: now.bytes_per_second > 0)
+    assert progress.bytes_done == progress.bytes_sent
     lines = dict(line.rsplit(" ", 1) for line in worker.get("/metrics").splitlines() if not line.startswith("#"))
     assert float(lines['gallery_operator_worker_skipped_bytes_total{job="upload"}']) == progress.bytes_skipped
     assert worker.get("/healthz") == "ok\n"

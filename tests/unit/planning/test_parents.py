@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from gallery_operator.api import Gallery, GalleryImageDefinition
-from gallery_operator.contract import Finding, PrerequisitesReport, Progress
+from gallery_operator.contract import Finding, PrerequisitesReport
 from gallery_operator.planning import definition as plan
 from gallery_operator.planning import gallery as gallery_plan
 from gallery_operator.planning.backoff import poll_delay
 from gallery_operator.planning.ownership import Ownership, desired_tags, owner_of, owner_tags, ownership
-from gallery_operator.planning.progress import human, prerequisites_fields, progress_fields
+from gallery_operator.planning.progress import human, prerequisites_fields
 from gallery_operator.planning.references import references_of, target_of
 
 Json = dict[str, Any]
@@ -200,16 +200,6 @@ def test_staging_disks_never_collide() -> None:
 )
 def test_bytes_in_words(count: int, text: str) -> None:
     assert human(count) == text
-
-
-def test_progress() -> None:
-    told = Progress(job="upload", phase="Uploading", bytes_done=50, bytes_total=200, bytes_sent=10, bytes_per_second=10)
-    fields = progress_fields(told, NOW)
-    assert (fields["percent"], fields["percentText"], fields["rate"]) == (25, "25%", "10 B/s")
-    assert fields["estimatedCompletion"] == "2026-01-01T00:00:15Z"
-    empty = progress_fields(Progress(job="prepare", phase="Starting"), NOW)
-    assert empty["percent"] is empty["rate"] is empty["estimatedCompletion"] is None
-    assert progress_fields(Progress(job="prepare", phase="Done", bytes_done=9, bytes_total=3), NOW)["percent"] == 100
 
 
 def test_prerequisites_summary() -> None:

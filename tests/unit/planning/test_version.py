@@ -104,6 +104,18 @@ def test_create_body_names_disks_by_lun() -> None:
     assert body["properties"]["publishingProfile"]["replicationMode"] == "Full"
 
 
+def test_digests_are_put_on_what_is_new_and_left_alone_ever_after() -> None:
+    marks = {**OWNER, "gallery-operator.dev-sha256-os": "ab" * 32}
+    body = plan.create_body(version(), "westeurope", {}, marks)
+    assert body["tags"] == marks
+    with_digest = azure("West Europe")
+    with_digest["tags"] |= marks
+    for existing in (azure("West Europe"), with_digest):
+        assert plan.differences(version(), OWNER, existing) == []
+        update = plan.update_body(version(), existing, publishing.wanted_regions(version(), existing), OWNER)
+        assert update["tags"] == existing["tags"]
+
+
 def test_update_body_leaves_the_source_and_keeps_foreign_tags() -> None:
     existing = azure("West Europe")
     existing["tags"]["cost"] = "42"

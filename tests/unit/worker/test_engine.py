@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.worker.fakeblob import Blob, Killed, Way
 
 from gallery_operator.contract import FailureCode
 from gallery_operator.worker.disk import RawDisk
@@ -21,79 +19,13 @@ from gallery_operator.worker.engine import Engine, Sent
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats.vhd import build_footer
 from gallery_operator.worker.journal import Journal
-from gallery_operator.worker.layout import MIB, PAGE_BYTES, Range, merge
+from gallery_operator.worker.layout import MIB, PAGE_BYTES
 from gallery_operator.worker.presence import compare
 from gallery_operator.worker.survey import PieceTable, survey
 from gallery_operator.worker.target import Target
 from gallery_operator.worker.tracking import Tracker
 
 URL = "https://account.example/container/disk.vhd"
-
-
-class Killed(BaseException):
-    """The process dies here."""
-
-
-class Blob:
-    """A page blob that outlives the uploaders."""
-
-    def __init__(self, size: int) -> None:
-        self.content = bytearray(size)
-        self.written: list[Range] = []
-        self.sent = 0
-        self.lock = threading.Lock()
-
-    def write(self, offset: int, data: bytes) -> None:
-        with self.lock:
-            self.content[offset : offset + len(data)] = data
-            self.written = merge([*self.written, Range(offset, offset + len(data))])
-            self.sent += len(data)
-
-
-class Way:
-    """Stands for the target of one attempt: it delays requests, and dies at the n-th, in one of three ways."""
-
-    name = "account.example/container/disk.vhd"
-
-    def __init__(self, blob: Blob, die_at: int | None, how: str, delays: list[int]) -> None:
-        self.blob, self.die_at, self.how, self.delays = blob, die_at, how, delays
-        self.stopping = threading.Event()
-        self.on_throttled: Callable[[], None] = lambda: None
-        self.count = 0
-
-    def put_page(self, what: str, offset: int, data: memoryview, lease: Callable[[], str | None]) -> None:
-        lease()
-        with self.blob.lock:
-            self.count += 1
-            mine = self.count
-        time.sleep(self.delays[mine % len(self.delays)] / 10_000)
-        if self.die_at is not None and mine >= self.die_at:
-            if self.how == "half" and mine == self.die_at:
-                self.blob.write(offset, bytes(data[: len(data) // 1024 * 512]))
-            elif self.how == "after":
-                self.blob.write(offset, bytes(data))
-            raise Killed
-        self.blob.write(offset, bytes(data))
-
-    def page_ranges(self, start: int, length: int) -> list[Range]:
-        end = start + length
-        return [Range(max(a, start), min(b, end)) for a, b in self.blob.written if a < end and b > start]
-
-    def call(self, what: str, request: Callable[[Any], Any]) -> Any:
-        outer = self.blob
-
-        class Client:
-            def download_blob(self, offset: int, length: int, **_: object) -> Any:
-                class Answer:
-                    def readall(self) -> bytes:
-                        return bytes(outer.content[offset : offset + length])
-
-                return Answer()
-
-            def clear_page(self, offset: int, length: int) -> None:
-                outer.content[offset : offset + length] = bytes(length)
-
-        return request(Client())
 
 
 def attempt(folder: Path, disk: RawDisk, table: PieceTable, footer: bytes, way: Way, *, trusted: bool) -> Sent:

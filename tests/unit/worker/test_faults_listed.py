@@ -59,6 +59,7 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
             "test_a_source_that_changes_all_the_time_is_given_up",
         ),
         f"{_WORKER}/test_upload.py": ("test_a_disk_that_changed_is_not_sent",),
+        f"{_WORKER}/test_verify.py": ("test_a_source_that_changes_is_not_used_for_repair",),
     },
     "redirect loops": {
         f"{_WORKER}/test_download.py": ("test_a_circle_of_redirects_ends", "test_redirects_to_forbidden_places")
@@ -91,13 +92,29 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
         f"{_WORKER}/test_upload.py": (
             "test_bytes_damaged_on_the_way_are_noticed_by_the_service",
             "test_harm_on_the_way_is_made_good",
-        )
+        ),
+        f"{_WORKER}/test_verify.py": ("test_bytes_damaged_on_the_way_back", "test_answers_that_break_off"),
     },
+    "pages lost or damaged by the service": {
+        f"{_WORKER}/test_verify.py": (
+            "test_lost_pages_are_sent_again",
+            "test_damaged_pages_are_sent_again",
+            "test_a_service_that_damages_for_ever_is_given_up_and_not_trusted_again",
+            "test_a_complete_blob_is_looked_at_again",
+        ),
+        "unit/worker/test_verify.py": ("test_the_right_disk_or_a_refusal",),
+    },
+    "a list of pages that lies": {
+        f"{_WORKER}/test_verify.py": ("test_a_list_of_pages_that_lies",),
+        "unit/worker/test_verify.py": ("test_pages_too_many_are_cleared_and_a_list_that_stays_is_read",),
+    },
+    "a target that may not be read": {f"{_WORKER}/test_verify.py": ("test_a_target_that_may_not_be_read",)},
     "expired SAS": {
         f"{_WORKER}/test_upload.py": (
             "test_an_expired_sas_is_replaced_in_mid_flight",
             "test_a_sas_that_stays_refused_ends_the_attempt",
-        )
+        ),
+        f"{_WORKER}/test_verify.py": ("test_a_sas_that_expires_while_reading_back",),
     },
     # Bad luck.
     "killed pods at 20 random moments": {
@@ -106,6 +123,7 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
             "test_killed_at_any_moment_the_same_disk_comes_out",
             "test_an_upload_killed_at_half_is_finished_by_the_next_pod",
         ),
+        f"{_WORKER}/test_verify.py": ("test_killed_while_it_verifies",),
         "e2e/test_resume.py": ("test_killed_upload_goes_on",),
     },
     "node restart": {f"{_RECONCILERS}/test_lost_pods.py": ("test_a_node_restarts_during_both_steps",)},
@@ -133,5 +151,5 @@ def test_every_fault_has_its_tests(fault: str) -> None:
 
 def test_they_are_counted() -> None:
     """A fault that is taken from the list is taken from the promise."""
-    assert len(FAULTS) == 18
-    assert sum(len(names) for shown in FAULTS.values() for names in shown.values()) >= 36
+    assert len(FAULTS) == 21
+    assert sum(len(names) for shown in FAULTS.values() for names in shown.values()) >= 48

@@ -111,7 +111,7 @@ def test_journal_remembers_for_one_disk_and_one_target(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b"\0\0\0")
     with contextlib.closing(opened()) as again:
-        assert again.count == 4
+        assert len(again.acknowledged) == 4
         again.add(9)
     data = bytearray(path.read_bytes())
     data[32 + 8 + 3] ^= 1  # the second record now names piece 6
@@ -120,8 +120,29 @@ def test_journal_remembers_for_one_disk_and_one_target(tmp_path: Path) -> None:
         assert [n for n in range(100) if n in again.acknowledged] == [0, 8, 9, 99]
     for url, table in (("https://a/c/other?sig=1", "t"), ("https://a/c/b", "u")):
         with contextlib.closing(opened(url, table)) as other:
-            assert other.count == 0
+            assert len(other.acknowledged) == 0
     assert b"sig" not in path.read_bytes()
+
+
+def test_what_was_damaged_once_is_remembered(tmp_path: Path) -> None:
+    def opened() -> Journal:
+        return Journal(tmp_path / "journal", "https://a/c/b", "t", 100)
+
+    with contextlib.closing(opened()) as journal:
+        for index in (0, 64, 99):
+            journal.add(index)
+        journal.doubt(64)
+        assert (list(journal.acknowledged), list(journal.doubted)) == ([0, 99], [64])
+    with contextlib.closing(opened()) as journal:
+        assert (list(journal.acknowledged), list(journal.doubted)) == ([0, 99], [64])
+        journal.add(64)
+    with contextlib.closing(opened()) as journal:
+        # Sent again, and acknowledged again: that is the word of one who was wrong before.
+        assert (list(journal.acknowledged), list(journal.doubted)) == ([0, 64, 99], [64])
+        journal.forget()
+        assert (len(journal.acknowledged), len(journal.doubted)) == (0, 0)
+    with contextlib.closing(opened()) as journal:
+        assert (len(journal.acknowledged), len(journal.doubted)) == (0, 0)
 
 
 # Counters.
@@ -131,6 +152,10 @@ def test_tracker_counts_and_measures() -> None:
     now = [0.0]
     tracker = Tracker("upload", clock=lambda: now[0])
     assert tracker.snapshot().phase == "Starting"
+    tracker.start("Uploading", 1000, done=400)
+    now[0] += 0.5
+    tracker.advance(100)
+    assert tracker.snapshot().bytes_per_second == 0, "what half a second says is noise"
     tracker.start("Uploading", 1000, done=400)
     for _ in range(10):
         now[0] += 1
@@ -143,6 +168,12 @@ def test_tracker_counts_and_measures() -> None:
     now[0] += 1000
     tracker.advance(0)
     assert tracker.snapshot().bytes_per_second < 1
+    assert tracker.snapshot().bytes_read == 0
+    tracker.start("Verifying", 100)
+    tracker.advance(60)
+    tracker.start("Verifying", 200)
+    tracker.advance(30)
+    assert (tracker.snapshot().bytes_done, tracker.snapshot().bytes_read) == (30, 90)
 
 
 # Sparse files.

@@ -57,6 +57,9 @@ def data_disk(applied: Applied) -> None:
     assert found["status"]["disk"]["inPlace"] is True
     (version,) = applied.ready("05-version.yaml")
     has(applied, version["status"]["resourceId"], DATA, lun=0)
+    tags = applied.body(version["status"]["resourceId"])["tags"]
+    assert tags["gallery-operator.dev-sha256-os"] == digest(PREPARED)
+    assert tags["gallery-operator.dev-sha256-data-0"] == digest(DATA)
 
 
 @example("import-managed-disk.yaml")
@@ -66,6 +69,7 @@ def managed_disk(applied: Applied) -> None:
     assert body["id"] == f"{COMPUTE}/disks/debian-12"
     assert (body["sku"]["name"], body["tags"]["team"]) == ("StandardSSD_LRS", "platform")
     assert uploaded(body)["osType"] == "Linux"
+    assert body["tags"]["gallery-operator.dev-sha256"] == digest(PREPARED)
     has(applied, body["id"], PREPARED)
 
 
@@ -84,6 +88,18 @@ def page_blob(applied: Applied) -> None:
     url = found["status"]["target"]["blobUrl"]
     assert url == f"{BLOBS}vhds/debian-12.vhd"
     assert applied.azure.blob_digest(url) == digest(PREPARED)
+
+
+@example("import-verified.yaml")
+def verified(applied: Applied) -> None:
+    """All that is not zero was read back, and status says what it is."""
+    (found,) = applied.ready("import-verified.yaml")
+    status = found["status"]
+    told = status["verification"]
+    assert (told["readBack"], told["pagesListed"], told["repairedBytes"]) == ("Full", True, 0)
+    assert told["readBackBytes"] == status["sentBytes"]
+    assert told["sha256"] == digest(PREPARED)
+    assert applied.azure.blob_digest(status["target"]["blobUrl"]) == digest(PREPARED)
 
 
 @example("refused-image.yaml")
