@@ -25,7 +25,7 @@ from gallery_operator.redact import redact
 from gallery_operator.transfer.cloud import Cloud, credential_of
 from gallery_operator.transfer.ends import UploadError, UploadExit, of_azure, of_worker
 from gallery_operator.transfer.places import ManagedDisk, PageBlob, PlaceError, left_disk, read_destination, read_disk
-from gallery_operator.transfer.progress import Display, LogHandler
+from gallery_operator.transfer.progress import Display, LogHandler, mode_for
 from gallery_operator.transfer.run import Outcome, Wish, plan, transfer
 from gallery_operator.transfer.state import State, default_folder
 from gallery_operator.transfer.target import BlobByIdentity, BlobWithSas, Destination, NewDisk
@@ -88,8 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(list(argv or ()))
     except SystemExit as end:  # argparse has said what is wrong, or printed the help
         return int(end.code or 0)
-    mode = "none" if options.quiet else "bar" if sys.stderr.isatty() else "lines"
-    display = Display(sys.stderr, mode)  # type: ignore[arg-type]
+    display = Display(sys.stderr, mode_for(sys.stderr, quiet=options.quiet))
     handler = LogHandler(display)
     logging.getLogger().handlers[:] = [handler]
     if options.quiet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,16 @@ Mode = Literal["bar", "lines", "none"]
 
 _LOOK_SECONDS = 0.2
 _LINE_SECONDS = 30.0
+
+
+def mode_for(stream: TextIO, *, quiet: bool) -> Mode:
+    """Return what fits a stream: a bar where there is a terminal that has a width."""
+    if quiet:
+        return "none"
+    try:
+        return "bar" if stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0 else "lines"
+    except OSError:
+        return "lines"
 
 
 class Display:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import pty
 import signal
+import struct
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -73,6 +76,7 @@ def test_a_file_becomes_a_page_blob(upload: Upload) -> None:
 
 def test_a_bar_on_a_terminal(upload: Upload) -> None:
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = upload.command.start(*upload.arguments("--no-check"), stderr=theirs)
     os.close(theirs)
     shown = bytearray()
