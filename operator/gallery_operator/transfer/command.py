@@ -17,7 +17,7 @@ from typing import Any
 from gallery_operator.azure.credentials import CredentialError
 from gallery_operator.azure.errors import AzureError
 from gallery_operator.azure.settings import AzureSettings, SettingsError
-from gallery_operator.contract import ChecksDocument, ChecksumsFile, SignatureFile
+from gallery_operator.contract import ChecksDocument, ChecksumsFile, SignatureFile, UploadFacts
 from gallery_operator.planning.bandwidth import bytes_per_second
 from gallery_operator.prerequisites import render
 from gallery_operator.prerequisites.cli import add_judgement, judgement, style_of
@@ -143,6 +143,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bandwidth-limit", type=_bandwidth, metavar="RATE", help="most bytes a second to send, such as 50Mi"
     )
+    parser.add_argument(
+        "--verify", choices=["None", "Sample", "Full"], default="Sample", help="how much of what was sent is read back "
+        "and compared; default: Sample",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="prepare and check, and say what would be sent")
     parser.add_argument(
         "--abort", action="store_true", help="remove what an interrupted upload left, here and at DESTINATION"
@@ -242,6 +246,7 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str], display: D
         format=options.format,
         concurrency=options.concurrency,
         bandwidth_limit=options.bandwidth_limit,
+        read_back=options.verify,
         dry_run=options.dry_run,
     )
     base = Path(options.state_dir).absolute() if options.state_dir else default_folder(environment)
@@ -362,8 +367,16 @@ def _done(options: argparse.Namespace, outcome: Outcome, place: PageBlob | Manag
         sent = outcome.upload
         sys.stdout.write(
             f"{place.name} holds the disk: {sent.sent_bytes} bytes sent, {sent.skipped_bytes} zero bytes skipped, "
-            f"{sent.resumed_bytes} found from an earlier run.\n"
+            f"{sent.resumed_bytes} found from an earlier run{_verified(sent)}.\n"
         )
+
+
+def _verified(sent: UploadFacts) -> str:
+    found = sent.verification
+    if found is None or found.read_back == "None":
+        return f"; nothing was read back{f' ({redact(found.refused)})' if found is not None and found.refused else ''}"
+    repaired = f", {found.repaired_pieces} ranges were damaged and sent again" if found.repaired_pieces else ""
+    return f"; {found.read_back_bytes} bytes read back and compared{repaired}"
 
 
 def _ended(options: argparse.Namespace, outcome: Outcome, error: UploadError) -> int:

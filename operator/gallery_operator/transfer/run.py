@@ -15,6 +15,7 @@ from gallery_operator.contract import (
     PrepareConfig,
     PrerequisitesConfig,
     PrerequisitesReport,
+    ReadBack,
     Report,
     UploadConfig,
     UploadFacts,
@@ -46,6 +47,7 @@ class Wish:
         format: The disk's format when it is said.
         concurrency: Most requests in flight.
         bandwidth_limit: Most bytes a second, or None.
+        read_back: How much of what was sent is read back and compared.
         dry_run: Nothing is made and nothing sent.
     """
 
@@ -56,6 +58,7 @@ class Wish:
     format: Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"] | None = None
     concurrency: int = 16
     bandwidth_limit: int | None = None
+    read_back: ReadBack = "Sample"
     dry_run: bool = False
 
 
@@ -167,6 +170,7 @@ def _send(
         sha256=disk.sha256,
         concurrency=wish.concurrency,
         bandwidth_limit=wish.bandwidth_limit,
+        read_back=wish.read_back,
         api_version=settings.storage_api_version,
         scratch_dir=str(state.scratch),
         source_dir=str(wish.disk.folder or state.scratch),

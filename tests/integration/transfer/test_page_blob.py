@@ -96,7 +96,9 @@ def test_converted_formats_and_json(upload: Upload, tmp_path: Path) -> None:
     made = images.convert(upload.disk, "qcow2", tmp_path / "disk.qcow2")
     upload.disk = made
     digest = images.digest(made)
-    ended = upload.command.run(*upload.arguments("--policy", "Warn", "--checksum", digest, "--output", "json"))
+    ended = upload.command.run(
+        *upload.arguments("--policy", "Warn", "--checksum", digest, "-o", "json", "--verify", "Full")
+    )
     assert ended.code == 0, ended.err
     assert upload.stage.content() == upload.stage.vhd
     report = ended.report
@@ -104,6 +106,8 @@ def test_converted_formats_and_json(upload: Upload, tmp_path: Path) -> None:
     assert report["facts"]["sha256"] == hashlib.sha256(upload.stage.vhd).hexdigest()
     assert report["upload"]["sent_bytes"] + report["upload"]["skipped_bytes"] == len(upload.stage.vhd)
     assert report["checks"]["results"]
+    assert report["upload"]["verification"]["read_back"] == "Full"
+    assert report["upload"]["verification"]["read_back_bytes"] == report["upload"]["sent_bytes"]
     assert (report["exitCode"], report["error"], report["resumed"]) == (0, None, False)
 
 
