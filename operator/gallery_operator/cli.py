@@ -1,10 +1,11 @@
 """Command line. Sub-commands import their part only when they are used: the worker never loads the operator."""
 
 import argparse
+import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -140,6 +141,7 @@ def _run(options: argparse.Namespace) -> int:
         scratch_storage_class=options.scratch_storage_class,
         ca_pem=Path(bundle).read_text() if bundle else None,
         storage_api_version=azure.storage_api_version,
+        proxies=_worker_proxies(environment),
     )
     namespace = options.leader_election_namespace or environment.get("POD_NAMESPACE")
     lease = None
@@ -167,6 +169,16 @@ def _run(options: argparse.Namespace) -> int:
             trust_env=any(environment.get(name) for name in ("HTTPS_PROXY", "https_proxy")),
         )
     )
+
+
+def _worker_proxies(environment: Mapping[str, str]) -> Mapping[str, str]:
+    from gallery_operator.planning.proxies import worker_proxies
+
+    try:
+        return worker_proxies(environment)
+    except ValueError as problem:
+        logging.getLogger(__name__).warning("the Jobs' pods go without a proxy: %s", problem)
+        return {}
 
 
 def _usage_error(message: str) -> NoReturn:

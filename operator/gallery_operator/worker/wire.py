@@ -9,7 +9,6 @@ import os
 import re
 import ssl
 import threading
-import urllib.request
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from gallery_operator import __version__
 from gallery_operator.redact import redact
+from gallery_operator.worker.proxy import find_proxy
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,100})</Code>")
 _NO_CRC64 = frozenset({"UnsupportedHeader", "InvalidHeaderValue"})
@@ -74,10 +74,11 @@ class PageWriter:
             file = next((name for name in names if name), certifi.where())
             folder = file if Path(file).is_dir() else None
             options["ssl_context"] = ssl.create_default_context(cafile=None if folder else file, capath=folder)
-        proxies = urllib.request.getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        bypassed = urllib.request.proxy_bypass(parts.hostname or "")
-        self._pool = urllib3.PoolManager(**options) if not proxy or bypassed else urllib3.ProxyManager(proxy, **options)
+        proxy = find_proxy(url)
+        if proxy is None:
+            self._pool = urllib3.PoolManager(**options)
+        else:
+            self._pool = urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
 
     def put(self, url: str, offset: int, data: memoryview, lease: str | None) -> None:
         """Write pages; their checksum goes with them, and the service compares.
