@@ -200,8 +200,7 @@ def ours(url: str, size: int, folder: Path) -> Sample:
     }
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "WORKER_CONFIG": json.dumps(config),
                    "TERMINATION_LOG": str(folder / "termination-log")}  # fmt: skip
-    code = "import sys; from gallery_operator.worker.prepare import main; sys.exit(main())"
-    return run([sys.executable, "-c", code], environment, folder / "log")
+    return run([sys.executable, "-m", "gallery_operator", "worker", "prepare"], environment, folder / "log")
 
 
 def describe(who: str, samples: list[Sample]) -> None:

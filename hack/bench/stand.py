@@ -190,8 +190,7 @@ class Ours:
         log = self._folder / "termination-log"
         environment = {"PYTHONPATH": str(ROOT / "operator"), "WORKER_CONFIG": json.dumps(config),
                        "TERMINATION_LOG": str(log)}  # fmt: skip
-        code = f"import sys; from gallery_operator.worker.{job} import main; sys.exit(main())"
-        sample = run([sys.executable, "-c", code], environment, job)
+        sample = run([sys.executable, "-m", "gallery_operator", "worker", job], environment, job)
         return Report.model_validate_json(log.read_text()), sample
 
 
