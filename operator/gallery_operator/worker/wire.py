@@ -24,6 +24,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from gallery_operator import __version__
 from gallery_operator.redact import redact
+from gallery_operator.worker.tls import BulkContext
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,100})</Code>")
 _NO_CRC64 = frozenset({"UnsupportedHeader", "InvalidHeaderValue"})
@@ -50,6 +51,11 @@ class PageError(HttpResponseError):
         self.response = cast("Any", _Answer(headers))
 
 
+def _plain_context(authorities: Path) -> ssl.SSLContext:
+    folder = authorities.is_dir()
+    return ssl.create_default_context(cafile=None if folder else authorities, capath=authorities if folder else None)
+
+
 class PageWriter:
     """Sends pages over connections that are kept; from many threads.
 
@@ -64,20 +70,22 @@ class PageWriter:
     def __init__(self, url: str, *, api_version: str, ca_bundle: str | None, timeout: float, connections: int) -> None:
         self._api_version = api_version
         self._md5 = threading.Event()
-        parts = urlsplit(url)
         options: dict[str, Any] = {
             "timeout": urllib3.Timeout(connect=timeout, read=timeout), "maxsize": connections, "retries": False,
         }  # fmt: skip
+        parts = urlsplit(url)
+        proxies = urllib.request.getproxies()
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        if proxy and urllib.request.proxy_bypass(parts.hostname or ""):
+            proxy = None
         if parts.scheme == "https":
             # In the SDK's order (its transport is requests).
             names = (ca_bundle, os.environ.get("REQUESTS_CA_BUNDLE"), os.environ.get("CURL_CA_BUNDLE"))
-            file = next((name for name in names if name), certifi.where())
-            folder = file if Path(file).is_dir() else None
-            options["ssl_context"] = ssl.create_default_context(cafile=None if folder else file, capath=folder)
-        proxies = urllib.request.getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        bypassed = urllib.request.proxy_bypass(parts.hostname or "")
-        self._pool = urllib3.PoolManager(**options) if not proxy or bypassed else urllib3.ProxyManager(proxy, **options)
+            authorities = Path(next((name for name in names if name), certifi.where()))
+            # TLS within a proxy's TLS is what only Python's own can do.
+            twice = urlsplit(proxy or "").scheme == "https"
+            options["ssl_context"] = _plain_context(authorities) if twice else BulkContext(authorities)
+        self._pool = urllib3.PoolManager(**options) if not proxy else urllib3.ProxyManager(proxy, **options)
 
     def put(self, url: str, offset: int, data: memoryview, lease: str | None) -> None:
         """Write pages; their checksum goes with them, and the service compares.
