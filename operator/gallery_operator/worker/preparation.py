@@ -13,7 +13,7 @@ from gallery_operator.worker import formats
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import first_bytes
-from gallery_operator.worker.disk import FileIdentity, RawDisk, identity
+from gallery_operator.worker.disk import Disk, FileIdentity, RawDisk, identity
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import FdSource, ImageInfo
 from gallery_operator.worker.formats.inspect import HEAD_BYTES, Compression
@@ -50,7 +50,7 @@ class Prepared:
     """
 
     manifest: Manifest
-    disk: RawDisk
+    disk: Disk
 
 
 class Preparation:
@@ -122,7 +122,7 @@ class Preparation:
         except (OSError, WorkerError) as error:
             log.warning("what an earlier attempt left cannot be used, it is made anew: %s", error)
             return None
-        if manifest.describes(identity(disk.fd)):
+        if manifest.describes(disk.identity()):
             return Prepared(manifest, disk)
         disk.close()
         return None
@@ -138,7 +138,7 @@ class Preparation:
         if stage.done == "image":
             return self._from_image(fd, path, stage.compression)
         image = stage.image()
-        return self._survey(RawDisk(fd, image.info.virtual_size, path), image, "scratch", None)
+        return self._survey(RawDisk(fd, image.info.virtual_size), image, "scratch", None)
 
     # From a URL.
 
@@ -242,8 +242,7 @@ class Preparation:
         return target
 
     def _in_place(self, fd: int, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:
-        path = Path(self._config.source_device) if place == "device" else _path_of(fd)
-        return self._survey(RawDisk(os.dup(fd), image.info.virtual_size, path), image, place, pending)
+        return self._survey(RawDisk(os.dup(fd), image.info.virtual_size), image, place, pending)
 
     def _to_disk(self, fd: int, image: ImageFile, path: Path | None) -> Prepared:
         """Make a file into the raw disk: by its name alone when it is plain, else by conversion."""
@@ -256,18 +255,18 @@ class Preparation:
             to_raw(fd, image.info, target, self._tracker)
             write_stage(self._scratch, Stage.of(self._fingerprint, _identity_of(target), image))
         _remove(path)
-        return self._survey(RawDisk(_open(target), image.info.virtual_size, target), image, "scratch", None)
+        return self._survey(RawDisk(_open(target), image.info.virtual_size), image, "scratch", None)
 
-    def _survey(self, disk: RawDisk, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:
+    def _survey(self, disk: Disk, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:
         try:
             formats.require_bootable_disk(disk, self._config.guest.disk_role)
-            before = identity(disk.fd)
+            before = disk.identity()
             found = survey(disk, self._scratch / TABLE, self._tracker, pending)
             if pending is not None:
                 if image.info.vhd is not None:
                     pending.update(image.info.vhd.footer)
                 _require_match(pending)
-            _require_unchanged(before, identity(disk.fd))
+            _require_unchanged(before, disk.identity())
             path = self._config.source.path if isinstance(self._config.source, PvcSource) else None
             vhd = image.info.vhd
             manifest = Manifest(
@@ -319,7 +318,7 @@ def fingerprint(config: PrepareConfig, source: FileIdentity | None = None) -> st
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_prepared(manifest: Manifest, scratch: Path, source_dir: Path, device: Path) -> RawDisk:
+def open_prepared(manifest: Manifest, scratch: Path, source_dir: Path, device: Path) -> Disk:
     """Open the disk that a manifest tells of.
 
     Raises:
@@ -327,12 +326,10 @@ def open_prepared(manifest: Manifest, scratch: Path, source_dir: Path, device: P
         OSError: The raw disk cannot be opened.
     """
     if manifest.location == "scratch":
-        path = scratch / DISK
-        return RawDisk(_open(path), manifest.data_size, path)
+        return RawDisk(_open(scratch / DISK), manifest.data_size)
     if manifest.location == "device":
-        return RawDisk(open_device(device), manifest.data_size, device)
-    fd = open_beneath(source_dir, manifest.path or "")
-    return RawDisk(fd, manifest.data_size, _path_of(fd))
+        return RawDisk(open_device(device), manifest.data_size)
+    return RawDisk(open_beneath(source_dir, manifest.path or ""), manifest.data_size)
 
 
 def _open(path: Path) -> int:
@@ -345,11 +342,6 @@ def _identity_of(path: Path) -> FileIdentity:
         return identity(fd)
     finally:
         os.close(fd)
-
-
-def _path_of(fd: int) -> Path:
-    """The path of an open file, with all links resolved as they were when it was opened."""
-    return Path(f"/proc/self/fd/{fd}").readlink()
 
 
 def _require_match(checksum: Checksum) -> None:

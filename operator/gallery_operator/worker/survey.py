@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from gallery_operator.contract import FailureCode
-from gallery_operator.worker.disk import RawDisk
+from gallery_operator.worker.disk import Disk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats.vhd import build_footer
 from gallery_operator.worker.layout import MIB, Range, pages_with_data, runs
 from gallery_operator.worker.seal import Seal
-from gallery_operator.worker.sparse import data_extents
 from gallery_operator.worker.tracking import Tracker
 
 _RECORD = struct.Struct(">QI16s")
@@ -71,7 +70,7 @@ class Survey:
     table_sha256: str
 
 
-def survey(disk: RawDisk, table: Path, tracker: Tracker, source_hash: Hasher | None = None) -> Survey:
+def survey(disk: Disk, table: Path, tracker: Tracker, source_hash: Hasher | None = None) -> Survey:
     """Read a disk once.
 
     Holes are not read; their zeros are only hashed (about 1.5 GiB/s where the CPU has SHA instructions).
@@ -119,7 +118,7 @@ def survey(disk: RawDisk, table: Path, tracker: Tracker, source_hash: Hasher | N
             table_hash.update(record)
             pieces += 1
 
-        for page in pages_with_data(data_extents(disk.fd, disk.data_size), disk.size):
+        for page in pages_with_data(disk.extents(), disk.size):
             zeros(page.start)
             data = disk.pread(page.end - page.start, page.start)
             feed(data)

@@ -13,7 +13,7 @@ from gallery_operator.contract import FailureCode, PvcSource, Report, UploadConf
 from gallery_operator.prerequisites.container import FOOTER_BYTES
 from gallery_operator.worker import guest_state
 from gallery_operator.worker.claim import open_beneath, open_device
-from gallery_operator.worker.disk import RawDisk, identity
+from gallery_operator.worker.disk import Disk, RawDisk
 from gallery_operator.worker.engine import Engine, refused
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.image import BLOB_BYTES, recognise
@@ -44,7 +44,7 @@ class LocalDisk:
         table: The pieces.
     """
 
-    disk: RawDisk
+    disk: Disk
     footer: bytes
     table: PieceTable
 
@@ -123,7 +123,7 @@ def open_local(config: UploadConfig, tracker: Tracker) -> LocalDisk:
     _require_same(same, "the scratch volume holds another disk than prepare reported")
     disk = open_prepared(manifest, scratch, Path(config.source_dir), Path(config.source_device))
     try:
-        found = identity(disk.fd)
+        found = disk.identity()
         _require_same(found.size >= manifest.data_size, f"it had {manifest.size} bytes and now has {found.size}")
         if not found.device and not manifest.describes(found):
             # Touched, perhaps with the same bytes: reading it once tells. (Every piece is compared with its
