@@ -1,6 +1,7 @@
 """From a file in any format to the raw bytes of its disk. Used by ``prepare`` and by ``gallery-operator check``."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -81,7 +82,14 @@ def require_size(size: int, most: int, *, least: int = 0, generation_1_os: bool)
         raise WorkerError(FailureCode.TOO_LARGE, message)
 
 
-def decompress_file(file: BinaryIO, kind: Compression, target: Path, limit: int, tracker: Tracker) -> None:
+def decompress_file(
+    file: BinaryIO,
+    kind: Compression,
+    target: Path,
+    limit: int,
+    tracker: Tracker,
+    also: Callable[[bytes], None] = lambda _: None,
+) -> None:
     """Decompress into a sparse file.
 
     Args:
@@ -90,6 +98,7 @@ def decompress_file(file: BinaryIO, kind: Compression, target: Path, limit: int,
         target: The file to make.
         limit: Most bytes of output.
         tracker: Shows how far it is, in compressed bytes.
+        also: Gets all bytes too, as they are written.
 
     Raises:
         WorkerError: ``TooLarge`` beyond the limit, ``CorruptImage``, ``ScratchFull``.
@@ -100,6 +109,7 @@ def decompress_file(file: BinaryIO, kind: Compression, target: Path, limit: int,
     try:
         for data in decompress(kind, file, tracker.advance):
             writer.write(data)
+            also(data)
         writer.sync()
     finally:
         writer.close()

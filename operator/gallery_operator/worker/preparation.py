@@ -1,5 +1,6 @@
 """The steps from a source to a hashed disk, each of which a killed pod's successor can skip when it is done."""
 
+import contextlib
 import hashlib
 import io
 import logging
@@ -25,8 +26,10 @@ from gallery_operator.worker.image import (
     require_size,
     to_raw,
 )
+from gallery_operator.worker.layout import MIB
 from gallery_operator.worker.manifest import DISK, MANIFEST, TABLE, Location, Manifest, read_manifest, write_manifest
 from gallery_operator.worker.mirrors import fetch
+from gallery_operator.worker.onlooker import Onlooker
 from gallery_operator.worker.origins import locate
 from gallery_operator.worker.sparse import require_space
 from gallery_operator.worker.stage import STAGE, Stage, read_stage, write_stage
@@ -187,16 +190,26 @@ class Preparation:
                 self._verify(fd, pending)
                 return self._to_disk(fd, image, downloaded)
             self._verify(fd, pending)
-            path = self._decompress(fd, compression)
+            return self._from_compressed(fd, compression, downloaded)
         finally:
             os.close(fd)
-        _remove(downloaded)
-        return self._from_image(_open(path), path, compression)
 
-    def _from_image(self, fd: int, path: Path, compression: Compression | None) -> Prepared:
+    def _from_compressed(self, fd: int, compression: Compression, downloaded: Path | None) -> Prepared:
+        """Decompress to the scratch volume; where what comes out is the disk itself, survey it meanwhile."""
+        with contextlib.ExitStack() as stack:
+            start, onlooker = first_bytes(compression, os.pread(fd, MIB, 0), HEAD_BYTES), None
+            if formats.is_plain_start(start, self._config.format):
+                onlooker = stack.enter_context(contextlib.closing(Onlooker(self._scratch / TABLE)))
+            path = self._decompress(fd, compression, onlooker)
+            _remove(downloaded)
+            return self._from_image(_open(path), path, compression, onlooker)
+
+    def _from_image(
+        self, fd: int, path: Path, compression: Compression | None, onlooker: Onlooker | None = None
+    ) -> Prepared:
         """Go on with a decompressed file on the scratch volume; ``fd`` is closed before this returns."""
         try:
-            return self._to_disk(fd, self._recognise(fd, compression), path)
+            return self._to_disk(fd, self._recognise(fd, compression), path, onlooker)
         finally:
             os.close(fd)
 
@@ -227,12 +240,13 @@ class Preparation:
             self._tracker.advance(len(data))
         _require_match(checksum)
 
-    def _decompress(self, fd: int, compression: Compression) -> Path:
+    def _decompress(self, fd: int, compression: Compression, onlooker: Onlooker | None) -> Path:
         part, target = self._scratch / f"{_IMAGE}.part", self._scratch / _IMAGE
         with io.FileIO(os.dup(fd)) as file:
             file.seek(0)
             limit = container_limit(self._config.max_virtual_size)
-            decompress_file(file, compression, part, limit, self._tracker)
+            also = onlooker.take if onlooker is not None else lambda _: None
+            decompress_file(file, compression, part, limit, self._tracker, also)
         part.replace(target)
         made = _identity_of(target)
         stage = Stage(
@@ -244,7 +258,7 @@ class Preparation:
     def _in_place(self, fd: int, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:
         return self._survey(RawDisk(os.dup(fd), image.info.virtual_size), image, place, pending)
 
-    def _to_disk(self, fd: int, image: ImageFile, path: Path | None) -> Prepared:
+    def _to_disk(self, fd: int, image: ImageFile, path: Path | None, onlooker: Onlooker | None = None) -> Prepared:
         """Make a file into the raw disk: by its name alone when it is plain, else by conversion."""
         target = self._scratch / DISK
         if image.info.is_plain and path is not None:
@@ -255,13 +269,18 @@ class Preparation:
             to_raw(fd, image.info, target, self._tracker)
             write_stage(self._scratch, Stage.of(self._fingerprint, _identity_of(target), image))
         _remove(path)
-        return self._survey(RawDisk(_open(target), image.info.virtual_size), image, "scratch", None)
+        disk = RawDisk(_open(target), image.info.virtual_size)
+        return self._survey(disk, image, "scratch", None, onlooker if image.info.is_plain else None)
 
-    def _survey(self, disk: Disk, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:
+    def _survey(
+        self, disk: Disk, image: ImageFile, place: Location, pending: Checksum | None, onlooker: Onlooker | None = None
+    ) -> Prepared:
         try:
             formats.require_bootable_disk(disk, self._config.guest.disk_role)
             before = disk.identity()
-            found = survey(disk, self._scratch / TABLE, self._tracker, pending)
+            found = onlooker.finish(disk.data_size) if onlooker is not None else None
+            if found is None:
+                found = survey(disk, self._scratch / TABLE, self._tracker, pending)
             if pending is not None:
                 if image.info.vhd is not None:
                     pending.update(image.info.vhd.footer)
