@@ -144,7 +144,7 @@ class Preparation:
             limit=container_limit(self._config.max_virtual_size), tracker=self._tracker, look=self._look,
         )  # fmt: skip
         fd = _open(path)
-        compression = _compression(fd)
+        compression = compression_of(fd)
         if compression is not None:
             return self._from_compressed(fd, compression, downloaded=path)
         # Said first: if this ends in between, there is no disk and the file is found under its old name.
@@ -173,7 +173,7 @@ class Preparation:
     def _from_claim(self, fd: int, place: Location) -> Prepared:
         """Go on with an open file or device on the claim; ``fd`` is closed when the disk is."""
         pending = self._checksum if self._checksum.expected else None
-        compression = _compression(fd)
+        compression = compression_of(fd)
         if compression is None:
             return self._from_image(fd, None, place, pending)
         try:
@@ -356,7 +356,8 @@ def changed(how: str) -> WorkerError:
     return WorkerError(FailureCode.SOURCE_CHANGED, message, retry=False)
 
 
-def _compression(fd: int) -> Compression | None:
+def compression_of(fd: int) -> Compression | None:
+    """Tell by which method an open file is compressed, or None."""
     return formats.detect_compression(os.pread(fd, _MAGIC_BYTES, 0))
 
 

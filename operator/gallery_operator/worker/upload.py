@@ -21,7 +21,7 @@ from gallery_operator.worker.imagedisk import open_disk
 from gallery_operator.worker.journal import JOURNAL, Bitmap, Journal
 from gallery_operator.worker.manifest import TABLE, read_manifest
 from gallery_operator.worker.pageblob import Lease, complete_blob, is_complete, open_blob
-from gallery_operator.worker.preparation import changed, open_prepared
+from gallery_operator.worker.preparation import changed, compression_of, open_prepared
 from gallery_operator.worker.presence import compare
 from gallery_operator.worker.runtime import run
 from gallery_operator.worker.survey import PieceTable, survey
@@ -142,18 +142,22 @@ def open_local(config: UploadConfig, tracker: Tracker) -> LocalDisk:
 def _measure(config: UploadConfig, tracker: Tracker) -> LocalDisk:
     """Do without the manifest: the disk is read in place, so all that was learned can be learned again."""
     source: PvcSource | None = config.source
+    message = f"There is no prepared disk in {config.scratch_dir}; is it the scratch volume that prepare used?"
+    nowhere = WorkerError(FailureCode.BAD_CONFIGURATION, message)
     if source is None:
-        message = f"There is no prepared disk in {config.scratch_dir}; is it the scratch volume that prepare used?"
-        raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
+        raise nowhere
     if source.path is None:
         fd = open_device(Path(config.source_device))
     else:
         fd = open_beneath(Path(config.source_dir), source.path)
+    if compression_of(fd) is not None:
+        os.close(fd)
+        raise nowhere  # The disk was decompressed to where it is not any more.
     try:
         info = recognise(fd, None)
-    except BaseException:
+    except WorkerError as error:
         os.close(fd)
-        raise
+        raise changed(error.message) from error
     disk = open_disk(fd, info)
     try:
         path = Path(config.scratch_dir) / TABLE
