@@ -54,6 +54,10 @@ class Disk(Protocol):
         """What tells whether the file is still the one that was opened."""
         ...
 
+    def require_whole(self) -> None:
+        """Raise ``CorruptImage`` when the file lacks what its own tables say that it holds."""
+        ...
+
     def extents(self) -> Iterator[Range]:
         """Yield where there may be data, in order, not overlapping; all else is zero."""
         ...
@@ -92,6 +96,9 @@ class RawDisk:
     def identity(self) -> FileIdentity:
         """What tells whether the file is still the one that was opened."""
         return identity(self.fd)
+
+    def require_whole(self) -> None:
+        """A raw disk has no tables."""
 
     def extents(self) -> Iterator[Range]:
         """Yield where the file has data; all of it where the file system or device cannot tell."""
