@@ -37,13 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return export_main(arguments[1:])
     options = _parser().parse_args(arguments)
     if options.command == "worker":
-        if options.job == "prepare":
-            from gallery_operator.worker.prepare import main as prepare
+        from gallery_operator.worker.lean import lean_imports
 
-            return int(prepare())
-        from gallery_operator.worker.upload import main as upload
-
-        return int(upload())
+        with lean_imports():
+            if options.job == "prepare":
+                from gallery_operator.worker.prepare import main as job
+            else:
+                from gallery_operator.worker.upload import main as job
+        return int(job())
     return _run(options)
 
 

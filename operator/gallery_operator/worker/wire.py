@@ -7,7 +7,6 @@ import base64
 import hashlib
 import os
 import re
-import ssl
 import threading
 import uuid
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from gallery_operator import __version__
 from gallery_operator.redact import redact
 from gallery_operator.worker.proxy import find_proxy
+from gallery_operator.worker.tls import BulkContext
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,100})</Code>")
 _NO_CRC64 = frozenset({"UnsupportedHeader", "InvalidHeaderValue"})
@@ -64,16 +64,13 @@ class PageWriter:
     def __init__(self, url: str, *, api_version: str, ca_bundle: str | None, timeout: float, connections: int) -> None:
         self._api_version = api_version
         self._md5 = threading.Event()
-        parts = urlsplit(url)
         options: dict[str, Any] = {
             "timeout": urllib3.Timeout(connect=timeout, read=timeout), "maxsize": connections, "retries": False,
         }  # fmt: skip
-        if parts.scheme == "https":
+        if urlsplit(url).scheme == "https":
             # In the SDK's order (its transport is requests).
             names = (ca_bundle, os.environ.get("REQUESTS_CA_BUNDLE"), os.environ.get("CURL_CA_BUNDLE"))
-            file = next((name for name in names if name), certifi.where())
-            folder = file if Path(file).is_dir() else None
-            options["ssl_context"] = ssl.create_default_context(cafile=None if folder else file, capath=folder)
+            options["ssl_context"] = BulkContext(Path(next((name for name in names if name), certifi.where())))
         proxy = find_proxy(url)
         if proxy is None:
             self._pool = urllib3.PoolManager(**options)
