@@ -33,6 +33,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import hardware
+
 ROOT = Path(__file__).resolve().parents[2]
 GIB, MIB = 1 << 30, 1 << 20
 PLACES = 64
@@ -196,8 +200,7 @@ def ours(url: str, size: int, folder: Path) -> Sample:
     }
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "WORKER_CONFIG": json.dumps(config),
                    "TERMINATION_LOG": str(folder / "termination-log")}  # fmt: skip
-    code = "import sys; from gallery_operator.worker.prepare import main; sys.exit(main())"
-    return run([sys.executable, "-c", code], environment, folder / "log")
+    return run([sys.executable, "-m", "gallery_operator", "worker", "prepare"], environment, folder / "log")
 
 
 def describe(who: str, samples: list[Sample]) -> None:
@@ -211,25 +214,14 @@ def describe(who: str, samples: list[Sample]) -> None:
     )
 
 
-def hardware(folder: Path) -> None:
+def limits(folder: Path, files: Path) -> None:
     """Print what the machine itself can do, so that one sees what is left."""
-    file = folder / "speed"
-    block = random.randbytes(8 * MIB)
-    started = time.monotonic()
-    with file.open("wb") as out:
-        for _ in range(64):
-            out.write(block)
-        out.flush()
-        os.fsync(out.fileno())
-    storage = 512 / (time.monotonic() - started)
-    started = time.monotonic()
-    subprocess.run(["sha256sum", file], stdout=subprocess.DEVNULL, check=True)
-    digest = 512 / (time.monotonic() - started)
-    file.unlink()
-    print(
-        f"hardware: {os.cpu_count()} processors, write and fsync {storage:.0f} MiB/s, sha256sum {digest:.0f} MiB/s, "
-        f"load {os.getloadavg()[0]:.1f}"
-    )
+    hardware.title()
+    hardware.memory_copy()
+    hardware.disk_read(files / "raw.zst")
+    hardware.disk_write(folder)
+    hardware.decompression(files / "qcow2.xz", files / "raw.zst")
+    hardware.digests("SHA-256", "AES-GMAC")
 
 
 def compare(name: str, url: str, options: argparse.Namespace, work: Path) -> float:
@@ -269,7 +261,7 @@ def main() -> int:
     work = options.folder or cache
     work.mkdir(parents=True, exist_ok=True)
     files = make_files(cache, int(options.size * GIB), int(options.data * GIB), options.xz_threads)
-    hardware(work)
+    limits(work, files)
     ports: multiprocessing.Queue[int] = multiprocessing.Queue()
     server = multiprocessing.Process(target=serve, args=(files, ports), daemon=True)
     server.start()

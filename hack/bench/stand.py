@@ -17,8 +17,11 @@ from types import TracebackType
 from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT / "operator") not in sys.path:
-    sys.path.insert(0, str(ROOT / "operator"))
+for _folder in (ROOT / "operator", Path(__file__).parent):
+    if str(_folder) not in sys.path:
+        sys.path.insert(0, str(_folder))
+
+from hardware import make_certificate  # noqa: E402
 
 from gallery_operator.contract import Report  # noqa: E402
 from gallery_operator.worker.formats.vhd import build_footer  # noqa: E402
@@ -104,17 +107,10 @@ class Sink:
         self.url = ""
 
     def __enter__(self) -> Self:
-        key = self._folder / "sink.key"
-        if not key.exists():
-            subprocess.run(
-                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                 "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-                 "-keyout", str(key), "-out", str(self.certificate)],
-                check=True, capture_output=True,
-            )  # fmt: skip
+        certificate, key = make_certificate(self._folder, "sink")
         built = subprocess.run([ROOT / "hack/tools/path", "page-blob-sink"], check=True, stdout=subprocess.PIPE)
         self._process = subprocess.Popen(
-            [built.stdout.decode().strip(), "-certificate", str(self.certificate), "-key", str(key), *self._options],
+            [built.stdout.decode().strip(), "-certificate", str(certificate), "-key", str(key), *self._options],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._process.stdout is not None
@@ -194,8 +190,7 @@ class Ours:
         log = self._folder / "termination-log"
         environment = {"PYTHONPATH": str(ROOT / "operator"), "WORKER_CONFIG": json.dumps(config),
                        "TERMINATION_LOG": str(log)}  # fmt: skip
-        code = f"import sys; from gallery_operator.worker.{job} import main; sys.exit(main())"
-        sample = run([sys.executable, "-c", code], environment, job)
+        sample = run([sys.executable, "-m", "gallery_operator", "worker", job], environment, job)
         return Report.model_validate_json(log.read_text()), sample
 
 

@@ -20,14 +20,13 @@ import statistics
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from http.client import HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import hardware
 from stand import DENSITIES, GIB, MIB, Azcopy, Ours, Sample, Sink, cache, make_disk, spread
 
 MOST_MEBIBYTES = 128.0
@@ -86,36 +85,14 @@ def measure(folder: Path, kind: str, size: int, pairs: int, checked: bool) -> tu
     return ratio, met
 
 
-def rate(amount: int, work: Callable[[], object]) -> str:
-    """Time some work over a number of bytes."""
-    started, used = time.monotonic(), time.process_time()
-    work()
-    wall, processor = time.monotonic() - started, time.process_time() - used
-    return f"{amount / MIB / wall:7.0f} MiB/s {processor / (amount / GIB):7.2f} s CPU a GiB"
-
-
 def limits(folder: Path, disk: Path) -> None:
-    """Print what the machine could do at best, in the same process model and with the same sink."""
-    block, amount = os.urandom(4 * MIB), GIB
-    buffer = bytearray(len(block))
-
-    def copy() -> None:
-        for _ in range(amount // len(block)):
-            buffer[:] = block
-
-    def read() -> None:
-        with disk.open("rb", buffering=0) as file:
-            for _ in range(amount // len(block)):
-                file.readinto(buffer)
-
-    def digest() -> None:
-        for _ in range(amount // len(block)):
-            hashlib.sha256(block)
-
-    print("limits of this machine:")
-    print(f"  memory copy       {rate(amount, copy)}")
-    print(f"  disk read, cached {rate(amount, read)}")
-    print(f"  SHA-256, a core   {rate(amount, digest)}")
+    """Print what the machine could do at best, alone and into the same sink."""
+    hardware.title()
+    hardware.memory_copy()
+    hardware.disk_read(disk)
+    hardware.digests("CRC-64", "AES-GMAC")
+    hardware.tls()
+    block, amount = os.urandom(hardware.BLOCK), GIB
     with Sink(folder) as sink:
         address = urlsplit(sink.url)
         context = ssl.create_default_context(cafile=sink.certificate)
@@ -131,19 +108,20 @@ def limits(folder: Path, disk: Path) -> None:
                     raise SystemExit(f"the sink answered {answer.status}")
             connection.close()
 
-        def send_all() -> None:
+        def send_all() -> int:
             threads = [threading.Thread(target=send) for _ in range(4)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
+            return amount
 
         create = HTTPSConnection(address.hostname or "", address.port, context=context)
         headers = {"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": str(amount), "Content-Length": "0"}
         create.request("PUT", "/account/bench/limit", headers=headers)
         create.getresponse().read()
         create.close()
-        print(f"  one block by TLS  {rate(amount, send_all)}   (over and over, 4 connections, into the same sink)")
+        hardware.show("pages, 4 connections", send_all, "   (one page over and over into the same sink)")
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import hardware
 from stand import LIMIT_BYTES, MIB, Ours, Sink, cache, make_disk
 
 WANTED = 0.95
@@ -32,6 +33,10 @@ def main() -> int:
         with Sink(Path(name), "-rate", str(LIMIT_BYTES), "-latency", "40ms") as sink:
             sample = ours.send(sink, "bench/waiting.vhd")
             done = json.loads(sink.ask("stats"))
+        hardware.title()
+        hardware.disk_read(disk)
+        hardware.digests("CRC-64", "AES-GMAC")
+        hardware.tls()
     best = done["page_bytes"] / LIMIT_BYTES
     print(
         f"{done['page_bytes'] / MIB:.0f} MiB in {sample.wall:.1f} s (the limit allows {best:.1f} s), "

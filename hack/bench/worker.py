@@ -48,9 +48,10 @@ def run(job: str, config: dict[str, object], folder: Path) -> Report:
     log = folder / "termination-log"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "WORKER_CONFIG": json.dumps(config),
                    "TERMINATION_LOG": str(log)}  # fmt: skip
-    code = f"import sys; from gallery_operator.worker.{job} import main; sys.exit(main())"
     started = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gallery_operator", "worker", job], env=environment, stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)

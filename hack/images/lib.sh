@@ -4,10 +4,10 @@
 IMAGES="$CACHE/images"
 LAYOUT="$IMAGES/layout" # OCI layout with all finished images, one tag each
 DEBIAN=bookworm
-# What the operator's image needs from Debian is in the base already: base layers are shared by all images, and the
-# build needs neither apt nor a network then.
+# What images need from Debian is in the base already: base layers are shared by all images, and builds need neither apt
+# nor a network.
 # libstdc++6 is for Node, whose base stands on this one.
-DEBIAN_PACKAGES=ca-certificates,grub-common,libstdc++6,python3,qemu-utils
+DEBIAN_PACKAGES=ca-certificates,libstdc++6,python3
 DEBIAN_PYTHON=3.11
 REGISTRY_BASE_PYTHON="docker.io/library/python:3.12-slim-bookworm"
 REGISTRY_BASE_NODE="docker.io/library/node:22-bookworm-slim"

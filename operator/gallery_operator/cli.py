@@ -1,10 +1,11 @@
 """Command line. Sub-commands import their part only when they are used: the worker never loads the operator."""
 
 import argparse
+import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,13 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return upload_main(arguments[1:])
     options = _parser().parse_args(arguments)
     if options.command == "worker":
-        if options.job == "prepare":
-            from gallery_operator.worker.prepare import main as prepare
+        from gallery_operator.worker.lean import lean_imports
 
-            return int(prepare())
-        from gallery_operator.worker.upload import main as upload
-
-        return int(upload())
+        with lean_imports():
+            if options.job == "prepare":
+                from gallery_operator.worker.prepare import main as job
+            else:
+                from gallery_operator.worker.upload import main as job
+        return int(job())
     return _run(options)
 
 
@@ -145,6 +147,7 @@ def _run(options: argparse.Namespace) -> int:
         scratch_storage_class=options.scratch_storage_class,
         ca_pem=Path(bundle).read_text() if bundle else None,
         storage_api_version=azure.storage_api_version,
+        proxies=_worker_proxies(environment),
     )
     namespace = options.leader_election_namespace or environment.get("POD_NAMESPACE")
     lease = None
@@ -172,6 +175,16 @@ def _run(options: argparse.Namespace) -> int:
             trust_env=any(environment.get(name) for name in ("HTTPS_PROXY", "https_proxy")),
         )
     )
+
+
+def _worker_proxies(environment: Mapping[str, str]) -> Mapping[str, str]:
+    from gallery_operator.planning.proxies import worker_proxies
+
+    try:
+        return worker_proxies(environment)
+    except ValueError as problem:
+        logging.getLogger(__name__).warning("the Jobs' pods go without a proxy: %s", problem)
+        return {}
 
 
 def _usage_error(message: str) -> NoReturn:

@@ -114,6 +114,7 @@ VALUE_SETS: dict[str, Json] = {
             "allowedSourceHosts": ["*.corp.example"],
             "scratchStorageClass": "fast",
         },
+        "proxy": {"httpsProxy": "http://proxy.corp.example:3128", "noProxy": [".corp.example"]},
         "jobs": {"networkPolicy": {"namespaces": ["team-a", "team-c"], "uploadPorts": [443, 10000]}},
         "networkPolicy": {"restrictEgress": True, "extraEgress": [{"ports": [{"port": 8443}]}]},
         "metrics": {
@@ -131,7 +132,7 @@ VALUE_SETS: dict[str, Json] = {
         "topologySpreadConstraints": [
             {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
         ],
-        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
+        "extraEnv": [{"name": "TZ", "value": "Europe/Berlin"}],
         "extraArgs": ["--log-level=info"],
     },
     "bare": {

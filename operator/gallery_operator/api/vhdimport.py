@@ -79,14 +79,16 @@ class Prerequisites(ApiModel):
 
 
 class Scratch(ApiModel):
-    """The temporary claim for download and conversion.
+    """The temporary claim for the image while it is downloaded and decompressed.
 
     Attributes:
         storage_class_name: Default: the one that the operator is configured with, else the cluster's.
     """
 
     storage_class_name: Annotated[str, Field(max_length=253)] | None = None
-    size: Annotated[Quantity, Field(description="Requested capacity; it bounds what a disk may grow to.")] = "64Gi"
+    size: Annotated[
+        Quantity, Field(description="Requested capacity; it bounds what is downloaded and decompressed.")
+    ] = "64Gi"
 
 
 class JobOptions(ApiModel):

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -42,6 +42,7 @@ class WorkerSettings:
         scratch_storage_class: Class of scratch claims that name none.
         ca_pem: Private CA that the operator itself trusts for Azure, or None.
         storage_api_version: ``x-ms-version`` for storage, or None for the SDK's own.
+        proxies: Variables of the pods' environment that name a proxy.
     """
 
     image: str
@@ -52,6 +53,7 @@ class WorkerSettings:
     scratch_storage_class: str | None = None
     ca_pem: str | None = None
     storage_api_version: str | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict)
 
 
 Component = Literal["prepare", "upload"]
@@ -183,7 +185,10 @@ def job(
         "image": settings.image,
         "imagePullPolicy": settings.pull_policy,
         "args": ["worker", component],
-        "env": [{"name": CONFIG_VARIABLE, "value": config.model_dump_json()}],
+        "env": [
+            {"name": CONFIG_VARIABLE, "value": config.model_dump_json()},
+            *({"name": name, "value": value} for name, value in sorted(settings.proxies.items())),
+        ],
         "ports": [{"name": "http", "containerPort": PORT}],
         "resources": spec.job.resources or _resources(component),
         "terminationMessagePolicy": "File",

@@ -33,7 +33,7 @@ class CheckExit(IntEnum):
     Attributes:
         OK: No check found an error, and none that could be one is undecided.
         FINDINGS: At least one error.
-        USAGE: The command line is wrong, or the image cannot be opened or converted.
+        USAGE: The command line is wrong, or the image cannot be opened.
         UNKNOWN: No error, but a check that could be one is undecided.
     """
 
@@ -47,7 +47,7 @@ _EPILOG = """\
 exit codes:
   0  no errors (there may be warnings)
   1  at least one error
-  2  wrong usage, or the image cannot be opened or converted
+  2  wrong usage, or the image cannot be opened
   3  no errors, but a check that could be one is undecided; --on-unknown Allow makes it 0
 
 examples:
@@ -122,8 +122,8 @@ def _check_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gallery-operator check",
         description="Checks a Linux disk image for Azure, without booting or mounting it and without a cluster. Reads "
-        "raw and fixed VHD in place; qcow2, VHDX, VMDK, dynamic VHD and compressed files are converted into the "
-        "temporary folder ($TMPDIR) first.",
+        "raw, VHD, qcow2, VHDX and VMDK where they lie; compressed files are decompressed into the temporary folder "
+        "($TMPDIR) first.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

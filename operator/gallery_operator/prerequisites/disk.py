@@ -8,22 +8,11 @@ from typing import Protocol, Self
 
 
 class DiskSource(Protocol):
-    """A read-only disk.
-
-    Attributes:
-        size: Bytes of the disk as the guest sees it; a VHD's footer is not part of it.
-        path: A file whose bytes are the disk's, from offset 0 (a footer may follow); None when there is no
-            such file. Readers that are other programs need one.
-    """
+    """A read-only disk."""
 
     @property
     def size(self) -> int:
-        """Bytes of the disk."""
-        ...
-
-    @property
-    def path(self) -> Path | None:
-        """A file with the same bytes, or None."""
+        """Bytes of the disk as the guest sees it; a VHD's footer is not part of it."""
         ...
 
     def pread(self, length: int, offset: int) -> bytes:
@@ -58,11 +47,6 @@ class FileDisk:
     def size(self) -> int:
         """Bytes of the disk."""
         return self._size
-
-    @property
-    def path(self) -> Path | None:
-        """The file."""
-        return self._path
 
     def pread(self, length: int, offset: int) -> bytes:
         """Read at most ``length`` bytes at ``offset``.

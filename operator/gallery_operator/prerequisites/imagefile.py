@@ -1,4 +1,4 @@
-"""Opens an image file for the command line: raw and fixed VHD in place, anything else converted first."""
+"""Opens an image file for the command line; a compressed one is decompressed first, any other read where it lies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from gallery_operator.prerequisites.container import (
     parse_footer,
     recognise,
 )
-from gallery_operator.prerequisites.disk import FileDisk
+from gallery_operator.prerequisites.disk import DiskSource, FileDisk
 
 _FIXED = 2
 _REPORT_SECONDS = 0.5
@@ -28,7 +28,7 @@ Progress = Callable[[str], None]
 
 
 class ImageFileError(Exception):
-    """The image cannot be opened or converted; the text says what to do."""
+    """The image cannot be opened; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class OpenImage:
         container: The file it came in.
     """
 
-    disk: FileDisk
+    disk: DiskSource
     container: ContainerFacts
 
 
@@ -51,10 +51,10 @@ def open_image_file(path: Path, *, as_is: bool, progress: Progress = lambda _: N
     Args:
         path: File or block device.
         as_is: Judge the file as it would be uploaded without gallery-operator.
-        progress: Called with a line while something is converted, and with an empty one at the end.
+        progress: Called with a line while something is decompressed, and with an empty one at the end.
 
     Raises:
-        ImageFileError: It cannot be opened or converted.
+        ImageFileError: It cannot be opened.
     """
     try:
         disk = FileDisk(path)
@@ -68,13 +68,13 @@ def open_image_file(path: Path, *, as_is: bool, progress: Progress = lambda _: N
                 yield OpenImage(exact, facts)
             return
     with tempfile.TemporaryDirectory(prefix="gallery-operator-check-") as work:
-        target, container = _convert(path, Path(work), progress)
-        with FileDisk(target, container.virtual_size) as converted:
-            yield OpenImage(converted, replace(container, as_is=as_is, name=path.name))
+        disk_in, container = _open_with_worker(path, Path(work), progress)
+        with closing(disk_in):
+            yield OpenImage(disk_in, replace(container, as_is=as_is))
 
 
 def _facts(disk: FileDisk, path: Path, *, as_is: bool) -> ContainerFacts | None:
-    """The container of a file that can be read as it is; None when it must be converted."""
+    """The container of a file that can be read as it is; None when the worker's readers are needed."""
     head, tail = disk.pread(HEAD_BYTES, 0), disk.pread(FOOTER_BYTES, disk.size - FOOTER_BYTES)
     kind = recognise(head, tail)
     if kind in ("raw", "iso"):
@@ -93,8 +93,8 @@ def _facts(disk: FileDisk, path: Path, *, as_is: bool) -> ContainerFacts | None:
     return ContainerFacts("vhd", size, disk.size, tail, path.name, as_is=as_is)
 
 
-def _convert(path: Path, work: Path, progress: Progress) -> tuple[Path, ContainerFacts]:
-    """Convert with the worker's code, which checks headers before any other program sees the file."""
+def _open_with_worker(path: Path, work: Path, progress: Progress) -> tuple[Any, ContainerFacts]:
+    """Open with the worker's code, which decompresses and reads all formats."""
     try:
         # By name: the worker is a layer above this one, and only the command line reaches up, where it is installed.
         image: Any = importlib.import_module("gallery_operator.worker.image")
@@ -113,13 +113,14 @@ def _convert(path: Path, work: Path, progress: Progress) -> tuple[Path, Containe
     except errors.WorkerError as error:
         raise ImageFileError(f"{path}: {error}") from error
     except OSError as error:
-        raise ImageFileError(f"{path} cannot be converted in {work}: {error.strerror or error}") from error
+        raise ImageFileError(
+            f"{path} cannot be read, or not decompressed into {work}: {error.strerror or error}"
+        ) from error
     finally:
         done.set()
         reporter.join()
         progress("")
-    container = opened.image.container(path.name)
-    return opened.path, replace(container, virtual_size=opened.data_size)
+    return opened.disk, opened.image.container(path.name)
 
 
 def _report(tracker: Any, done: threading.Event, progress: Progress) -> None:

@@ -58,7 +58,7 @@ exit codes:
   1    a prerequisite is not met; nothing was sent
   2    wrong usage, or no credential
   3    no error, but a check that could be one is undecided; nothing was sent (--on-unknown Allow goes on)
-  4    the disk cannot be fetched, read or converted, or there is no room for it
+  4    the disk cannot be fetched or read, or there is no room for it
   5    the destination refuses, or holds something else
   6    what time may mend (network, throttling): give the same command again
   130  interrupted (Ctrl-C); 143: terminated. Give the same command again to go on
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--yes", "-y", action="store_true", help="with --abort: do not ask")
     parser.add_argument(
         "--state-dir", metavar="DIR", help="for what an interrupted upload leaves, and for a disk that is downloaded "
-        "or converted; default: $XDG_STATE_HOME/gallery-operator/uploads",
+        "or unpacked; default: $XDG_STATE_HOME/gallery-operator/uploads",
     )  # fmt: skip
     parser.add_argument("--output", "-o", choices=["text", "json"], default="text", help="of the report on stdout")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress, and of the report only what is wrong")

@@ -19,7 +19,7 @@ class UploadExit(IntEnum):
         FINDINGS: A prerequisite is not met; nothing was sent.
         USAGE: The command line is wrong.
         UNDECIDED: No error, but a check that could be one is undecided; nothing was sent.
-        DISK: The disk cannot be fetched, read or converted, or there is no room for it here.
+        DISK: The disk cannot be fetched or read, or there is no room for it here.
         DESTINATION: The destination refuses, or holds something else.
         AGAIN: What time may mend; the same command goes on where this one stopped.
         INTERRUPTED: Ctrl-C (SIGINT).

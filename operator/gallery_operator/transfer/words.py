@@ -19,7 +19,6 @@ REPLACED: Final = (
     ("Correct source.url.checksum or the file.", "Correct --checksum or the file."),
     ("Correct source.pvc.checksum or the file.", "Correct --checksum or the file."),
     ("Correct spec.source.", "Correct --format."),
-    ("or the pod ran out of memory (spec.job.resources)", "or there was not enough memory"),
     ("name what you accept in spec.prerequisites.ignore", "name what you accept with --ignore"),
     ("See the log, or set spec.prerequisites.onUnknown: Allow.", "--on-unknown Allow goes on anyway."),
     ("The scratch volume is too small", "The volume of the state folder is too small"),

@@ -2,11 +2,13 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 from gallery_operator.worker.formats import FdSource
-from gallery_operator.worker.layout import MIB, round_up
+from gallery_operator.worker.layout import MIB, Range, round_up
+from gallery_operator.worker.sparse import data_extents
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,58 @@ def identity(fd: int) -> FileIdentity:
     return FileIdentity(size, 0 if device else state.st_mtime_ns, device)
 
 
+class Disk(Protocol):
+    """The bytes of a disk, whatever file they are in; what is missing to whole MiB reads as zeros.
+
+    All but ``close`` may be called from several threads at once.
+    """
+
+    @property
+    def size(self) -> int:
+        """Bytes of the disk in Azure, a multiple of 1 MiB."""
+        ...
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of the disk before padding."""
+        ...
+
+    def identity(self) -> FileIdentity:
+        """What tells whether the file is still the one that was opened."""
+        ...
+
+    def require_whole(self) -> None:
+        """Raise ``CorruptImage`` when the file lacks what its own tables say that it holds."""
+        ...
+
+    def extents(self) -> Iterator[Range]:
+        """Yield where there may be data, in order, not overlapping; all else is zero."""
+        ...
+
+    def pread(self, length: int, offset: int) -> bytes:
+        """Read at most ``length`` bytes at ``offset``; fewer only at the end of the padded disk."""
+        ...
+
+    def pread_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill a buffer, which must not reach beyond the padded disk, with the bytes at ``offset``."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
 class RawDisk:
-    """The bytes of a disk, read from a file; what is missing to whole MiB reads as zeros.
+    """A disk whose bytes are in its file as they are, from offset 0 (see ``Disk``).
 
     Args:
         fd: An open file or block device; owned from now on.
         data_size: Bytes of the file that are the disk's (a fixed VHD's footer is not).
-        path: The file, for readers that are other programs; None when there is none to name.
     """
 
-    def __init__(self, fd: int, data_size: int, path: Path | None = None) -> None:
+    def __init__(self, fd: int, data_size: int) -> None:
         self.fd = fd
         self.data_size = data_size
-        self._path = path
         self._source = FdSource(fd, data_size)
 
     @property
@@ -52,10 +93,16 @@ class RawDisk:
         """Bytes of the disk in Azure, a multiple of 1 MiB."""
         return round_up(self.data_size, MIB)
 
-    @property
-    def path(self) -> Path | None:
-        """A file whose bytes are the disk's from offset 0."""
-        return self._path
+    def identity(self) -> FileIdentity:
+        """What tells whether the file is still the one that was opened."""
+        return identity(self.fd)
+
+    def require_whole(self) -> None:
+        """A raw disk has no tables."""
+
+    def extents(self) -> Iterator[Range]:
+        """Yield where the file has data; all of it where the file system or device cannot tell."""
+        return data_extents(self.fd, self.data_size)
 
     def pread(self, length: int, offset: int) -> bytes:
         """Read at most ``length`` bytes at ``offset``; fewer only at the end of the padded disk.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from azure.core.exceptions import HttpResponseError
 
 from gallery_operator.contract import FailureCode
-from gallery_operator.worker.disk import RawDisk
+from gallery_operator.worker.disk import Disk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.gate import Gate
 from gallery_operator.worker.journal import Bitmap, Journal
@@ -58,7 +58,7 @@ class Engine:
         self,
         *,
         target: Target,
-        disk: RawDisk,
+        disk: Disk,
         footer: bytes,
         table: PieceTable,
         journal: Journal,

@@ -1,7 +1,9 @@
 """HTTP GET that follows redirects only to addresses that were checked."""
 
+import contextlib
 import http.client
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from gallery_operator.contract import FailureCode
 from gallery_operator.redact import redact
 from gallery_operator.worker.address import AddressRule
 from gallery_operator.worker.errors import WorkerError
+from gallery_operator.worker.proxy import Proxy, find_proxy
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +39,10 @@ _OURS = frozenset(
     }
 )
 _MAX_HEADER_BYTES = 16 * 1024
+_PROXY_REFUSES = re.compile("Tunnel connection failed: (403|407)")
 
 Resolver = Callable[[str, int], list[str]]
+ProxyFinder = Callable[[str], Proxy | None]
 
 
 class ConnectionLost(Exception):  # noqa: N818 - says what happened
@@ -166,6 +171,9 @@ class Authorizer(Protocol):
 class HttpClient:
     """Sends GET requests under the address rule.
 
+    Behind a proxy it is the proxy that finds the server's address. A name that resolves here, too, must lead to allowed
+    addresses all the same; for the others the proxy's own rules must do.
+
     Attributes:
         rule: Which addresses may be reached.
         tls: How servers are verified.
@@ -173,6 +181,7 @@ class HttpClient:
         authorizer: Signs requests to the URL's own origin; None: they go as they are.
         timeout: Seconds to wait for a connection or for more bytes.
         resolver: Finds a host's addresses.
+        proxy_of: Finds the proxy for a URL.
     """
 
     rule: AddressRule
@@ -181,6 +190,7 @@ class HttpClient:
     authorizer: Authorizer | None = None
     timeout: float = 60.0
     resolver: Resolver = resolve
+    proxy_of: ProxyFinder = find_proxy
 
     def anonymous(self) -> Self:
         """Return the same client without what proves to an origin who asks."""
@@ -231,12 +241,19 @@ class HttpClient:
 
     def _send(self, shown: SplitResult, target: SplitResult, headers: Mapping[str, str]) -> Response:
         host, port = _origin(target)[1:]
-        checked = self._checked_addresses(host, port)
         path = (target.path or "/") + (f"?{target.query}" if target.query else "")
-        connection = self._connect(target.scheme, host, port, checked)
+        headers = {"User-Agent": "gallery-operator", "Accept": "*/*", "Accept-Encoding": "identity", **headers}
+        proxy = self.proxy_of(shown.geturl())
+        if proxy is None:
+            connection = self._connect(target.scheme, host, port, self._checked_addresses(host, port))
+        else:
+            self._refuse_forbidden(host, port)
+            connection = self._connect_by(proxy, target.scheme, host, port)
+            if target.scheme == "http":
+                path = f"http://{target.netloc}{path}"
+                headers.update(proxy.headers)
         try:
-            connection.request("GET", path, headers={"User-Agent": "gallery-operator", "Accept": "*/*",
-                                                     "Accept-Encoding": "identity", **headers})  # fmt: skip
+            connection.request("GET", path, headers=headers)
             return Response(connection, connection.getresponse(), shown.geturl())
         except (http.client.HTTPException, OSError) as error:
             connection.close()
@@ -244,6 +261,26 @@ class HttpClient:
         except BaseException:
             connection.close()
             raise
+
+    def _refuse_forbidden(self, host: str, port: int) -> None:
+        # Where only the proxy can resolve the name, there is nothing to look at.
+        with contextlib.suppress(ConnectionLost):
+            self._checked_addresses(host, port)
+
+    def _connect_by(self, proxy: Proxy, scheme: str, host: str, port: int) -> http.client.HTTPConnection:
+        """Connect to a proxy, and for https through it to the server."""
+        way = http.client.HTTPConnection(proxy.host, proxy.port, timeout=self.timeout)
+        if scheme == "https":
+            way.set_tunnel(f"[{host}]" if ":" in host else host, port, headers=proxy.headers)
+        try:
+            way.connect()
+        except OSError as error:
+            way.close()
+            if _PROXY_REFUSES.match(str(error)):
+                message = f"The proxy {proxy.host} does not let this pod reach {host} ({error}). Allow it there."
+                raise WorkerError(FailureCode.SOURCE_UNREACHABLE, message, retry=False) from error
+            raise ConnectionLost(f"{host} cannot be reached through the proxy {proxy.host} ({error})") from error
+        return self._wrap(scheme, host, port, way.sock)
 
     def _checked_addresses(self, host: str, port: int) -> list[str]:
         addresses = self.resolver(host, port)

@@ -1,6 +1,7 @@
-"""From a file in any format to the raw bytes of its disk. Used by ``prepare`` and by ``gallery-operator check``."""
+"""From a file in any format to the disk in it. Used by ``prepare`` and by ``gallery-operator check``."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -8,12 +9,12 @@ from typing import BinaryIO
 from gallery_operator.contract import FailureCode
 from gallery_operator.prerequisites.container import FOOTER_BYTES, ContainerFacts
 from gallery_operator.worker import formats
-from gallery_operator.worker.convert import dynamic_vhd_to_raw, qemu_to_raw
 from gallery_operator.worker.decompress import decompress
+from gallery_operator.worker.disk import Disk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import FdSource, ImageInfo
-from gallery_operator.worker.formats.extents import require_whole
 from gallery_operator.worker.formats.inspect import Compression, DiskFormat
+from gallery_operator.worker.imagedisk import open_disk
 from gallery_operator.worker.layout import MIB, round_up
 from gallery_operator.worker.sparse import SparseWriter
 from gallery_operator.worker.tracking import Tracker
@@ -81,7 +82,14 @@ def require_size(size: int, most: int, *, least: int = 0, generation_1_os: bool)
         raise WorkerError(FailureCode.TOO_LARGE, message)
 
 
-def decompress_file(file: BinaryIO, kind: Compression, target: Path, limit: int, tracker: Tracker) -> None:
+def decompress_file(
+    file: BinaryIO,
+    kind: Compression,
+    target: Path,
+    limit: int,
+    tracker: Tracker,
+    also: Callable[[bytes], None] = lambda _: None,
+) -> None:
     """Decompress into a sparse file.
 
     Args:
@@ -90,6 +98,7 @@ def decompress_file(file: BinaryIO, kind: Compression, target: Path, limit: int,
         target: The file to make.
         limit: Most bytes of output.
         tracker: Shows how far it is, in compressed bytes.
+        also: Gets all bytes too, as they are written.
 
     Raises:
         WorkerError: ``TooLarge`` beyond the limit, ``CorruptImage``, ``ScratchFull``.
@@ -100,6 +109,7 @@ def decompress_file(file: BinaryIO, kind: Compression, target: Path, limit: int,
     try:
         for data in decompress(kind, file, tracker.advance):
             writer.write(data)
+            also(data)
         writer.sync()
     finally:
         writer.close()
@@ -114,39 +124,16 @@ def recognise(fd: int, declared: DiskFormat | None) -> ImageInfo:
     return formats.inspect_image(FdSource(fd), declared)
 
 
-def to_raw(fd: int, info: ImageInfo, target: Path, tracker: Tracker) -> None:
-    """Convert an image that is not plain into a raw file, put in place whole or not at all.
-
-    Raises:
-        WorkerError: ``CorruptImage``, ``ScratchFull`` and others.
-    """
-    part = target.with_name(target.name + ".part")
-    part.unlink(missing_ok=True)
-    source = FdSource(fd)
-    try:
-        if info.format == "vhd":
-            dynamic_vhd_to_raw(source, info, part, tracker)
-        else:
-            require_whole(source, info)
-            qemu_to_raw(source, info, part, tracker)
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
 @dataclass(frozen=True, slots=True)
 class OpenedImage:
-    """Where the raw bytes of an image are.
+    """An image that is open.
 
     Attributes:
-        path: A file that holds them from offset 0.
-        data_size: How many of its bytes are the disk's.
+        disk: The disk in it; the caller closes it.
         image: The image.
     """
 
-    path: Path
-    data_size: int
+    disk: Disk
     image: ImageFile
 
 
@@ -158,35 +145,38 @@ def open_image(
     declared: DiskFormat | None = None,
     tracker: Tracker | None = None,
 ) -> OpenedImage:
-    """Find the raw bytes of any supported image, for a look at a file outside a cluster.
+    """Open the disk in any supported image, for a look at a file outside a cluster.
 
     Args:
-        path: The image; raw and fixed VHD are used as they are.
-        work: An empty folder for what must be decompressed or converted.
+        path: The image.
+        work: An empty folder for what must be decompressed; nothing else is written.
         max_virtual_size: Bound of the disk in bytes.
         declared: The format, when it is not to be recognised.
         tracker: Shows how far it is.
 
     Returns:
-        Where the bytes are; files in ``work`` are the caller's to remove.
+        The open image; files in ``work`` are the caller's to remove.
 
     Raises:
         WorkerError: As ``prepare`` would refuse it.
         OSError: The file cannot be read.
     """
-    tracker = tracker or Tracker("prepare")
     with path.open("rb") as file:
         compression = formats.detect_compression(file.read(16))
         file.seek(0)
         if compression is not None:
-            decompress_file(file, compression, work / "image", container_limit(max_virtual_size), tracker)
+            limit = container_limit(max_virtual_size)
+            decompress_file(file, compression, work / "image", limit, tracker or Tracker("prepare"))
             path = work / "image"
     with path.open("rb") as file:
         fd = file.fileno()
         info = recognise(fd, declared)
         image = ImageFile(info, compression, FdSource(fd).size)
         require_size(info.virtual_size, max_virtual_size, generation_1_os=False)
-        if not info.is_plain:
-            to_raw(fd, info, work / "disk.raw", tracker)
-            path = work / "disk.raw"
-    return OpenedImage(path, info.virtual_size, image)
+        disk = open_disk(os.dup(fd), info)
+    try:
+        disk.require_whole()
+    except BaseException:
+        disk.close()
+        raise
+    return OpenedImage(disk, image)

@@ -11,7 +11,8 @@ from gallery_operator.worker.disk import FileIdentity
 
 MANIFEST = "manifest.json"
 TABLE = "pieces"
-DISK = "disk.raw"
+DISK = "disk"
+"""The image file, in whatever format it came, decompressed."""
 
 Location = Literal["scratch", "pvc", "device"]
 
@@ -22,19 +23,18 @@ class Manifest(BaseModel):
     Attributes:
         version: Of this schema.
         fingerprint: Of the configuration that led to it (source, checksum, format, limits).
-        location: ``scratch``: ``disk.raw``; ``pvc``: a file of the source claim; ``device``: its device.
+        location: ``scratch``: the file ``disk``; ``pvc``: a file of the source claim; ``device``: its device.
         path: Of the file below the claim's mount point (``pvc`` only).
-        data_size: Bytes of the file that are the disk's.
+        data_size: Bytes of the disk in it, before padding.
         virtual_size: Bytes of the disk in Azure, without footer.
         size: Length of the file when it was hashed, in bytes.
         mtime_ns: Its time of change then.
         footer: The VHD's footer, hex.
         table_sha256: SHA-256 (hex) of the table of ranges.
         facts: What the report says about the disk.
-        container_format: Format of the source file.
+        container_format: Format of the file.
         container_footer: Its VHD footer, hex, if it had one.
         container_size: Its length in bytes after decompression.
-        container_virtual_size: Bytes of the disk in it, before padding.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,6 @@ class Manifest(BaseModel):
     container_format: Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"]
     container_footer: str | None = None
     container_size: int
-    container_virtual_size: int
 
     def describes(self, found: FileIdentity) -> bool:
         """Whether a file is still as it was; never certain for a device, which has no time of change."""

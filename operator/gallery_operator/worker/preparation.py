@@ -1,5 +1,6 @@
 """The steps from a source to a hashed disk, each of which a killed pod's successor can skip when it is done."""
 
+import contextlib
 import hashlib
 import io
 import logging
@@ -13,7 +14,7 @@ from gallery_operator.worker import formats
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import first_bytes
-from gallery_operator.worker.disk import FileIdentity, RawDisk, identity
+from gallery_operator.worker.disk import Disk, FileIdentity, identity
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import FdSource, ImageInfo
 from gallery_operator.worker.formats.inspect import HEAD_BYTES, Compression
@@ -23,10 +24,12 @@ from gallery_operator.worker.image import (
     decompress_file,
     recognise,
     require_size,
-    to_raw,
 )
+from gallery_operator.worker.imagedisk import open_disk
+from gallery_operator.worker.layout import MIB
 from gallery_operator.worker.manifest import DISK, MANIFEST, TABLE, Location, Manifest, read_manifest, write_manifest
 from gallery_operator.worker.mirrors import fetch
+from gallery_operator.worker.onlooker import Onlooker
 from gallery_operator.worker.origins import locate
 from gallery_operator.worker.sparse import require_space
 from gallery_operator.worker.stage import STAGE, Stage, read_stage, write_stage
@@ -36,7 +39,6 @@ from gallery_operator.worker.tracking import Tracker
 log = logging.getLogger(__name__)
 
 _DOWNLOAD = "download"
-_IMAGE = "image"
 _MAGIC_BYTES = 16
 
 
@@ -50,11 +52,11 @@ class Prepared:
     """
 
     manifest: Manifest
-    disk: RawDisk
+    disk: Disk
 
 
 class Preparation:
-    """Brings one source to a raw disk and its manifest.
+    """Brings one source to an image file that can be read, and its manifest.
 
     Args:
         config: What to do.
@@ -89,7 +91,7 @@ class Preparation:
         if found is not None:
             os.close(fd)
             return found
-        return self._from_file(fd, "device" if source.path is None else "pvc")
+        return self._from_claim(fd, "device" if source.path is None else "pvc")
 
     # What an earlier attempt left.
 
@@ -107,7 +109,7 @@ class Preparation:
                     return found
             except FileNotFoundError:
                 log.info("an earlier attempt ended between two steps; the last one is repeated")
-        for name in (STAGE, _IMAGE, DISK):
+        for name in (STAGE, DISK):
             (self._scratch / name).unlink(missing_ok=True)
         return None
 
@@ -122,23 +124,19 @@ class Preparation:
         except (OSError, WorkerError) as error:
             log.warning("what an earlier attempt left cannot be used, it is made anew: %s", error)
             return None
-        if manifest.describes(identity(disk.fd)):
+        if manifest.describes(disk.identity()):
             return Prepared(manifest, disk)
         disk.close()
         return None
 
     def _continue(self, stage: Stage) -> Prepared | None:
-        path = self._scratch / (_IMAGE if stage.done == "image" else DISK)
-        fd = _open(path)
+        fd = _open(self._scratch / DISK)
         if not stage.describes(identity(fd)):
             os.close(fd)
-            log.warning("%s was changed by somebody else since an earlier attempt made it", path.name)
+            log.warning("%s was changed by somebody else since an earlier attempt made it", DISK)
             return None
-        log.info("going on where an earlier attempt stopped", extra={"stage": stage.done})
-        if stage.done == "image":
-            return self._from_image(fd, path, stage.compression)
-        image = stage.image()
-        return self._survey(RawDisk(fd, image.info.virtual_size, path), image, "scratch", None)
+        log.info("going on where an earlier attempt stopped")
+        return self._from_image(fd, stage.compression, "scratch", None)
 
     # From a URL.
 
@@ -148,7 +146,15 @@ class Preparation:
             locate(source, Path(self._config.secrets_dir)), path, fingerprint=self._fingerprint,
             limit=container_limit(self._config.max_virtual_size), tracker=self._tracker, look=self._look,
         )  # fmt: skip
-        return self._from_file(_open(path), None, downloaded=path)
+        fd = _open(path)
+        compression = compression_of(fd)
+        if compression is not None:
+            return self._from_compressed(fd, compression, downloaded=path)
+        # Said first: if this ends in between, there is no disk and the file is found under its old name.
+        self._write_stage(identity(fd), None)
+        path.replace(self._scratch / DISK)
+        _remove(path)
+        return self._from_image(fd, None, "scratch", None)
 
     def _look(self, head: bytes, total: int | None) -> None:
         """Refuse from the first bytes what would be refused after hours."""
@@ -167,38 +173,69 @@ class Preparation:
             return open_device(Path(self._config.source_device))
         return open_beneath(Path(self._config.source_dir), source.path)
 
+    def _from_claim(self, fd: int, place: Location) -> Prepared:
+        """Go on with an open file or device on the claim; ``fd`` is closed when the disk is."""
+        pending = self._checksum if self._checksum.expected else None
+        compression = compression_of(fd)
+        if compression is None:
+            return self._from_image(fd, None, place, pending)
+        try:
+            self._verify(fd, pending)
+        except BaseException:
+            os.close(fd)
+            raise
+        return self._from_compressed(fd, compression)
+
     # Both.
 
-    def _from_file(self, fd: int, place: Location | None, downloaded: Path | None = None) -> Prepared:
-        """Go on with an open source file.
+    def _from_compressed(self, fd: int, compression: Compression, downloaded: Path | None = None) -> Prepared:
+        """Decompress to the scratch volume; where what comes out is the disk itself, survey it meanwhile.
 
         Args:
-            fd: The file; closed before this returns.
-            place: ``pvc`` or ``device``; None for a download on the scratch volume.
-            downloaded: The download's path; removed as soon as it is not needed any more.
+            fd: The compressed file; closed before this returns.
+            compression: Its method.
+            downloaded: Its path on the scratch volume; removed as soon as it is not needed any more.
         """
-        pending = self._checksum if downloaded is None and self._checksum.expected else None
-        try:
-            compression = formats.detect_compression(os.pread(fd, _MAGIC_BYTES, 0))
-            if compression is None:
-                image = self._recognise(fd, None)
-                if image.info.is_plain and place is not None:
-                    return self._in_place(fd, image, place, pending)
-                self._verify(fd, pending)
-                return self._to_disk(fd, image, downloaded)
-            self._verify(fd, pending)
-            path = self._decompress(fd, compression)
-        finally:
-            os.close(fd)
-        _remove(downloaded)
-        return self._from_image(_open(path), path, compression)
+        with contextlib.ExitStack() as stack:
+            onlooker = None
+            try:
+                start = first_bytes(compression, os.pread(fd, MIB, 0), HEAD_BYTES)
+                if formats.is_plain_start(start, self._config.format):
+                    onlooker = stack.enter_context(contextlib.closing(Onlooker(self._scratch / TABLE)))
+                self._decompress(fd, compression, onlooker)
+            finally:
+                os.close(fd)
+            _remove(downloaded)
+            return self._from_image(_open(self._scratch / DISK), compression, "scratch", None, onlooker)
 
-    def _from_image(self, fd: int, path: Path, compression: Compression | None) -> Prepared:
-        """Go on with a decompressed file on the scratch volume; ``fd`` is closed before this returns."""
+    def _from_image(
+        self,
+        fd: int,
+        compression: Compression | None,
+        place: Location,
+        pending: Checksum | None,
+        onlooker: Onlooker | None = None,
+    ) -> Prepared:
+        """Read the disk in an open image file where it lies.
+
+        Args:
+            fd: The file; owned by the disk from now on.
+            compression: How it was compressed before.
+            place: Where it is.
+            pending: The checksum that its bytes must still be compared with.
+            onlooker: Has seen them all.
+        """
+        before = identity(fd)
         try:
-            return self._to_disk(fd, self._recognise(fd, compression), path)
-        finally:
+            image = self._recognise(fd, compression)
+            if not image.info.is_plain:
+                # Of these the disk's bytes are not the file's: what a checksum is of must be read by itself.
+                self._verify(fd, pending)
+                pending = onlooker = None
+        except BaseException:
             os.close(fd)
+            raise
+        return self._survey(open_disk(fd, image.info), before, image, place, pending, onlooker)
 
     def _recognise(self, fd: int, compression: Compression | None) -> ImageFile:
         info = recognise(fd, self._config.format)
@@ -227,47 +264,40 @@ class Preparation:
             self._tracker.advance(len(data))
         _require_match(checksum)
 
-    def _decompress(self, fd: int, compression: Compression) -> Path:
-        part, target = self._scratch / f"{_IMAGE}.part", self._scratch / _IMAGE
+    def _decompress(self, fd: int, compression: Compression, onlooker: Onlooker | None) -> None:
+        part, target = self._scratch / f"{DISK}.part", self._scratch / DISK
         with io.FileIO(os.dup(fd)) as file:
             file.seek(0)
             limit = container_limit(self._config.max_virtual_size)
-            decompress_file(file, compression, part, limit, self._tracker)
+            also = onlooker.take if onlooker is not None else lambda _: None
+            decompress_file(file, compression, part, limit, self._tracker, also)
         part.replace(target)
-        made = _identity_of(target)
-        stage = Stage(
-            fingerprint=self._fingerprint, done="image", size=made.size, mtime_ns=made.mtime_ns, compression=compression
-        )
-        write_stage(self._scratch, stage)
-        return target
+        self._write_stage(_identity_of(target), compression)
 
-    def _in_place(self, fd: int, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:
-        path = Path(self._config.source_device) if place == "device" else _path_of(fd)
-        return self._survey(RawDisk(os.dup(fd), image.info.virtual_size, path), image, place, pending)
+    def _write_stage(self, made: FileIdentity, compression: Compression | None) -> None:
+        what = {"fingerprint": self._fingerprint, "compression": compression}
+        write_stage(self._scratch, Stage(**what, size=made.size, mtime_ns=made.mtime_ns))
 
-    def _to_disk(self, fd: int, image: ImageFile, path: Path | None) -> Prepared:
-        """Make a file into the raw disk: by its name alone when it is plain, else by conversion."""
-        target = self._scratch / DISK
-        if image.info.is_plain and path is not None:
-            # Said first: if this ends in between, there is no disk and the file is found under its old name.
-            write_stage(self._scratch, Stage.of(self._fingerprint, identity(fd), image))
-            path.replace(target)
-        else:
-            to_raw(fd, image.info, target, self._tracker)
-            write_stage(self._scratch, Stage.of(self._fingerprint, _identity_of(target), image))
-        _remove(path)
-        return self._survey(RawDisk(_open(target), image.info.virtual_size, target), image, "scratch", None)
-
-    def _survey(self, disk: RawDisk, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:
+    def _survey(
+        self,
+        disk: Disk,
+        before: FileIdentity,
+        image: ImageFile,
+        place: Location,
+        pending: Checksum | None,
+        onlooker: Onlooker | None,
+    ) -> Prepared:
         try:
+            disk.require_whole()
             formats.require_bootable_disk(disk, self._config.guest.disk_role)
-            before = identity(disk.fd)
-            found = survey(disk, self._scratch / TABLE, self._tracker, pending)
+            found = onlooker.finish(disk.data_size) if onlooker is not None else None
+            if found is None:
+                found = survey(disk, self._scratch / TABLE, self._tracker, pending)
             if pending is not None:
                 if image.info.vhd is not None:
                     pending.update(image.info.vhd.footer)
                 _require_match(pending)
-            _require_unchanged(before, identity(disk.fd))
+            _require_unchanged(before, disk.identity())
             path = self._config.source.path if isinstance(self._config.source, PvcSource) else None
             vhd = image.info.vhd
             manifest = Manifest(
@@ -291,7 +321,6 @@ class Preparation:
                 container_format=image.info.format,
                 container_footer=vhd.footer.hex() if vhd is not None else None,
                 container_size=image.file_size,
-                container_virtual_size=image.info.virtual_size,
             )
             write_manifest(self._scratch, manifest)
         except BaseException:
@@ -319,20 +348,40 @@ def fingerprint(config: PrepareConfig, source: FileIdentity | None = None) -> st
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_prepared(manifest: Manifest, scratch: Path, source_dir: Path, device: Path) -> RawDisk:
+def open_prepared(manifest: Manifest, scratch: Path, source_dir: Path, device: Path) -> Disk:
     """Open the disk that a manifest tells of.
 
     Raises:
-        WorkerError: The source is not there any more, or is not a file.
-        OSError: The raw disk cannot be opened.
+        WorkerError: The source is not there any more, or is not an image of such a disk any more.
+        OSError: The file cannot be opened.
     """
     if manifest.location == "scratch":
-        path = scratch / DISK
-        return RawDisk(_open(path), manifest.data_size, path)
-    if manifest.location == "device":
-        return RawDisk(open_device(device), manifest.data_size, device)
-    fd = open_beneath(source_dir, manifest.path or "")
-    return RawDisk(fd, manifest.data_size, _path_of(fd))
+        fd = _open(scratch / DISK)
+    elif manifest.location == "device":
+        fd = open_device(device)
+    else:
+        fd = open_beneath(source_dir, manifest.path or "")
+    try:
+        info = recognise(fd, manifest.container_format)
+    except WorkerError as error:
+        os.close(fd)
+        raise changed(error.message) from error
+    disk = open_disk(fd, info)
+    if disk.data_size != manifest.data_size:
+        disk.close()
+        raise changed(f"it had {manifest.data_size} bytes and now has {disk.data_size}")
+    return disk
+
+
+def changed(how: str) -> WorkerError:
+    """Make the error for a disk that is another one than ``prepare`` saw."""
+    message = f"The disk is not the one that was checked: {how}. Import it anew; nothing may write to it meanwhile."
+    return WorkerError(FailureCode.SOURCE_CHANGED, message, retry=False)
+
+
+def compression_of(fd: int) -> Compression | None:
+    """Tell by which method an open file is compressed, or None."""
+    return formats.detect_compression(os.pread(fd, _MAGIC_BYTES, 0))
 
 
 def _open(path: Path) -> int:
@@ -345,11 +394,6 @@ def _identity_of(path: Path) -> FileIdentity:
         return identity(fd)
     finally:
         os.close(fd)
-
-
-def _path_of(fd: int) -> Path:
-    """The path of an open file, with all links resolved as they were when it was opened."""
-    return Path(f"/proc/self/fd/{fd}").readlink()
 
 
 def _require_match(checksum: Checksum) -> None:

@@ -1,4 +1,4 @@
-"""Job ``prepare``: fetch, verify, decompress, convert, hash, check."""
+"""Job ``prepare``: fetch, verify, decompress, hash, check."""
 
 import os
 import sys
@@ -126,7 +126,7 @@ def _container(manifest: Manifest) -> ContainerFacts:
     footer = manifest.container_footer
     return ContainerFacts(
         format=manifest.container_format,
-        virtual_size=manifest.container_virtual_size,
+        virtual_size=manifest.data_size,
         file_size=manifest.container_size,
         footer=bytes.fromhex(footer) if footer is not None else None,
         compression=manifest.facts.compression,

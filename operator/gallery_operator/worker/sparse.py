@@ -13,14 +13,14 @@ _BLOCK = 64 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def data_extents(fd: int, size: int) -> Iterator[Range]:
+def data_extents(fd: int, size: int, at: int = 0) -> Iterator[Range]:
     """Yield where a file has data; all of it where the file system or device cannot tell.
 
     Args:
         fd: An open file or block device; its file offset is moved.
-        size: Bytes to look at.
+        size: The byte to look up to.
+        at: The byte to begin with.
     """
-    at = 0
     while at < size:
         try:
             start = os.lseek(fd, at, os.SEEK_DATA)

@@ -1,21 +1,21 @@
 """One pass over a disk: its digest as a fixed VHD, and the table of ranges that must be sent."""
 
+import contextlib
 import hashlib
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from gallery_operator.contract import FailureCode
-from gallery_operator.worker.disk import RawDisk
+from gallery_operator.worker.disk import Disk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats.vhd import build_footer
 from gallery_operator.worker.layout import MIB, Range, pages_with_data, runs
 from gallery_operator.worker.seal import Seal
-from gallery_operator.worker.sparse import data_extents
 from gallery_operator.worker.tracking import Tracker
 
 _RECORD = struct.Struct(">QI16s")
@@ -71,10 +71,89 @@ class Survey:
     table_sha256: str
 
 
-def survey(disk: RawDisk, table: Path, tracker: Tracker, source_hash: Hasher | None = None) -> Survey:
-    """Read a disk once.
+class Surveyor:
+    """Makes the digest and the table of a disk whose bytes come from front to back.
 
-    Holes are not read; their zeros are only hashed (about 1.5 GiB/s where the CPU has SHA instructions).
+    Args:
+        table: Where to write the table of ranges.
+        hashers: Get all bytes of the disk too.
+        advanced: Told the number of bytes of each step.
+
+    Attributes:
+        position: Bytes so far.
+
+    Raises:
+        OSError: The table cannot be written; so do all methods.
+    """
+
+    def __init__(self, table: Path, *hashers: Hasher, advanced: Callable[[int], None] = lambda _: None) -> None:
+        self.position = 0
+        self._whole, self._table_hash = hashlib.sha256(), hashlib.sha256()
+        self._hashers = (self._whole, *hashers)
+        self._advanced = advanced
+        self._seal = Seal.fresh()
+        self._pieces = self._data_bytes = 0
+        self._out = table.open("wb")
+        os.fchmod(self._out.fileno(), 0o600)
+        self._write(_HEADER.pack(_MAGIC, self._seal.key))
+
+    def zeros(self, until: int) -> None:
+        """Take zeros up to an offset; they are only hashed (about 1.5 GiB/s where the CPU has SHA instructions)."""
+        while self.position < until:
+            step = min(MIB, until - self.position)
+            self._feed(_ZEROS if step == MIB else _ZEROS[:step])
+
+    def page(self, data: bytes) -> None:
+        """Take the next bytes: at most ``PAGE_BYTES``, from a multiple of that."""
+        start_of_page = self.position
+        for start, end in runs(data):
+            self._add(start_of_page + start, data[start:end])
+            self._data_bytes += end - start
+        self._feed(data)
+
+    def finish(self) -> Survey:
+        """End the disk here, a multiple of 1 MiB, and make the table durable."""
+        size, data_bytes = self.position, self._data_bytes
+        footer = build_footer(size, self._whole.digest())
+        self._add(size, footer)
+        self._whole.update(footer)
+        self._out.flush()
+        os.fsync(self._out.fileno())
+        return Survey(size, data_bytes, self._whole.hexdigest(), footer, self._pieces, self._table_hash.hexdigest())
+
+    def close(self) -> None:
+        """Close the table."""
+        self._out.close()
+
+    def _feed(self, data: bytes) -> None:
+        for each in self._hashers:
+            each.update(data)
+        self.position += len(data)
+        self._advanced(len(data))
+
+    def _add(self, offset: int, data: bytes) -> None:
+        self._write(_RECORD.pack(offset, len(data), self._seal.tag(data, offset)))
+        self._pieces += 1
+
+    def _write(self, data: bytes) -> None:
+        self._out.write(data)
+        self._table_hash.update(data)
+
+
+class _First:
+    """Passes the first bytes on: the padding of a disk is not its source's."""
+
+    def __init__(self, hasher: Hasher, length: int) -> None:
+        self._hasher, self._left = hasher, length
+
+    def update(self, data: bytes, /) -> None:
+        if self._left > 0:
+            self._hasher.update(data[: self._left])
+            self._left -= len(data)
+
+
+def survey(disk: Disk, table: Path, tracker: Tracker, source_hash: Hasher | None = None) -> Survey:
+    """Read a disk once. Holes are not read.
 
     Args:
         disk: The disk.
@@ -89,52 +168,13 @@ def survey(disk: RawDisk, table: Path, tracker: Tracker, source_hash: Hasher | N
         OSError: The disk cannot be read, or the table not be written.
     """
     tracker.start("Hashing", disk.size)
-    whole, table_hash = hashlib.sha256(), hashlib.sha256()
-    seal = Seal.fresh()
-    pieces = data_bytes = at = 0
-
-    def feed(data: bytes) -> None:
-        whole.update(data)
-        if source_hash is not None and at < disk.data_size:
-            source_hash.update(data[: disk.data_size - at])
-
-    def zeros(until: int) -> None:
-        nonlocal at
-        while at < until:
-            step = min(MIB, until - at)
-            feed(_ZEROS if step == MIB else _ZEROS[:step])
-            at += step
-            tracker.advance(step)
-
-    with table.open("wb") as out:
-        os.fchmod(out.fileno(), 0o600)
-        header = _HEADER.pack(_MAGIC, seal.key)
-        out.write(header)
-        table_hash.update(header)
-
-        def add(offset: int, data: bytes) -> None:
-            nonlocal pieces
-            record = _RECORD.pack(offset, len(data), seal.tag(data, offset))
-            out.write(record)
-            table_hash.update(record)
-            pieces += 1
-
-        for page in pages_with_data(data_extents(disk.fd, disk.data_size), disk.size):
-            zeros(page.start)
-            data = disk.pread(page.end - page.start, page.start)
-            feed(data)
-            for start, end in runs(data):
-                add(page.start + start, data[start:end])
-                data_bytes += end - start
-            at = page.end
-            tracker.advance(len(data))
-        zeros(disk.size)
-        footer = build_footer(disk.size, whole.digest())
-        whole.update(footer)
-        add(disk.size, footer)
-        out.flush()
-        os.fsync(out.fileno())
-    return Survey(disk.size, data_bytes, whole.hexdigest(), footer, pieces, table_hash.hexdigest())
+    also = () if source_hash is None else (_First(source_hash, disk.data_size),)
+    with contextlib.closing(Surveyor(table, *also, advanced=tracker.advance)) as surveyor:
+        for page in pages_with_data(disk.extents(), disk.size):
+            surveyor.zeros(page.start)
+            surveyor.page(disk.pread(page.end - page.start, page.start))
+        surveyor.zeros(disk.size)
+        return surveyor.finish()
 
 
 class PieceTable:

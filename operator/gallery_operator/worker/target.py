@@ -1,6 +1,7 @@
 """The blob that is written to: one SAS from a file, requests repeated until they are known to have worked."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _CONNECTIONS = 64
 _BUSY = frozenset({429, 503})
 _DAMAGED_ON_THE_WAY = frozenset({"Md5Mismatch", "Crc64Mismatch"})
+# In the words of Python's ssl, of OpenSSL, and of urllib3 where the names differ.
+_BAD_CERTIFICATE = re.compile("CERTIFICATE_VERIFY_FAILED|certificate verify failed|doesn't match")
 PERMISSION_CODES = frozenset(
     {"AuthorizationPermissionMismatch", "AuthorizationServiceMismatch", "AuthorizationResourceTypeMismatch"}
 )
@@ -305,6 +308,6 @@ def _header(error: HttpResponseError, name: str) -> str | None:
 
 
 def _refuse_bad_certificate(error: AzureError, name: str) -> None:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+    if _BAD_CERTIFICATE.search(str(error)):
         message = f"The certificate of {name} is not accepted. If it is signed by a private CA, set azure.caBundle."
         raise WorkerError(FailureCode.TLS_FAILED, message) from None

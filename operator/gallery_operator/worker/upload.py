@@ -14,14 +14,15 @@ from gallery_operator.contract import FailureCode, PvcSource, Report, UploadConf
 from gallery_operator.prerequisites.container import FOOTER_BYTES
 from gallery_operator.worker import guest_state
 from gallery_operator.worker.claim import open_beneath, open_device
-from gallery_operator.worker.disk import RawDisk, identity
+from gallery_operator.worker.disk import Disk
 from gallery_operator.worker.engine import Engine, refused
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.image import BLOB_BYTES, recognise
+from gallery_operator.worker.imagedisk import open_disk
 from gallery_operator.worker.journal import JOURNAL, Bitmap, Journal
 from gallery_operator.worker.manifest import TABLE, read_manifest
 from gallery_operator.worker.pageblob import Lease, complete_blob, is_complete, open_blob
-from gallery_operator.worker.preparation import open_prepared
+from gallery_operator.worker.preparation import changed, compression_of, open_prepared
 from gallery_operator.worker.presence import compare
 from gallery_operator.worker.runtime import run
 from gallery_operator.worker.survey import PieceTable, survey
@@ -46,7 +47,7 @@ class LocalDisk:
         table: The pieces.
     """
 
-    disk: RawDisk
+    disk: Disk
     footer: bytes
     table: PieceTable
 
@@ -125,8 +126,7 @@ def open_local(config: UploadConfig, tracker: Tracker) -> LocalDisk:
     _require_same(same, "the scratch volume holds another disk than prepare reported")
     disk = open_prepared(manifest, scratch, Path(config.source_dir), Path(config.source_device))
     try:
-        found = identity(disk.fd)
-        _require_same(found.size >= manifest.data_size, f"it had {manifest.size} bytes and now has {found.size}")
+        found = disk.identity()
         if not found.device and not manifest.describes(found):
             # Touched, perhaps with the same bytes: reading it once tells. (Every piece is compared with its
             # digest before it is sent anyhow; a device has no time stamp and relies on that.)
@@ -144,20 +144,23 @@ def open_local(config: UploadConfig, tracker: Tracker) -> LocalDisk:
 def _measure(config: UploadConfig, tracker: Tracker) -> LocalDisk:
     """Do without the manifest: the disk is read in place, so all that was learned can be learned again."""
     source: PvcSource | None = config.source
+    message = f"There is no prepared disk in {config.scratch_dir}; is it the scratch volume that prepare used?"
+    nowhere = WorkerError(FailureCode.BAD_CONFIGURATION, message)
     if source is None:
-        message = f"There is no prepared disk in {config.scratch_dir}; is it the scratch volume that prepare used?"
-        raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
+        raise nowhere
     if source.path is None:
         fd = open_device(Path(config.source_device))
     else:
         fd = open_beneath(Path(config.source_dir), source.path)
+    if compression_of(fd) is not None:
+        os.close(fd)
+        raise nowhere  # The disk was decompressed to where it is not any more.
     try:
         info = recognise(fd, None)
-        _require_same(info.is_plain, "it is no raw disk or fixed VHD any more")
-    except BaseException:
+    except WorkerError as error:
         os.close(fd)
-        raise
-    disk = RawDisk(fd, info.virtual_size)
+        raise changed(error.message) from error
+    disk = open_disk(fd, info)
     try:
         path = Path(config.scratch_dir) / TABLE
         seen = survey(disk, path, tracker)
@@ -170,8 +173,7 @@ def _measure(config: UploadConfig, tracker: Tracker) -> LocalDisk:
 
 def _require_same(same: bool, how: str) -> None:
     if not same:
-        message = f"The disk is not the one that was checked: {how}. Import it anew; nothing may write to it meanwhile."
-        raise WorkerError(FailureCode.SOURCE_CHANGED, message, retry=False)
+        raise changed(how)
 
 
 def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Tracker) -> Report:

@@ -8,9 +8,7 @@ import contextlib
 import hashlib
 import os
 import re
-import ssl
 import threading
-import urllib.request
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +23,8 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError, Servic
 
 from gallery_operator import __version__
 from gallery_operator.redact import redact
+from gallery_operator.worker.proxy import find_proxy
+from gallery_operator.worker.tls import BulkContext
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,100})</Code>")
 _NO_CRC64 = frozenset({"UnsupportedHeader", "InvalidHeaderValue"})
@@ -67,20 +67,18 @@ class PageClient:
     def __init__(self, url: str, *, api_version: str, ca_bundle: str | None, timeout: float, connections: int) -> None:
         self._api_version = api_version
         self._md5 = threading.Event()
-        parts = urlsplit(url)
         options: dict[str, Any] = {
             "timeout": urllib3.Timeout(connect=timeout, read=timeout), "maxsize": connections, "retries": False,
         }  # fmt: skip
-        if parts.scheme == "https":
+        if urlsplit(url).scheme == "https":
             # In the SDK's order (its transport is requests).
             names = (ca_bundle, os.environ.get("REQUESTS_CA_BUNDLE"), os.environ.get("CURL_CA_BUNDLE"))
-            file = next((name for name in names if name), certifi.where())
-            folder = file if Path(file).is_dir() else None
-            options["ssl_context"] = ssl.create_default_context(cafile=None if folder else file, capath=folder)
-        proxies = urllib.request.getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        bypassed = urllib.request.proxy_bypass(parts.hostname or "")
-        self._pool = urllib3.PoolManager(**options) if not proxy or bypassed else urllib3.ProxyManager(proxy, **options)
+            options["ssl_context"] = BulkContext(Path(next((name for name in names if name), certifi.where())))
+        proxy = find_proxy(url)
+        if proxy is None:
+            self._pool = urllib3.PoolManager(**options)
+        else:
+            self._pool = urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
 
     def put(self, url: str, offset: int, data: memoryview, lease: str | None) -> None:
         """Write pages; their checksum goes with them, and the service compares.

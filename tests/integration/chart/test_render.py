@@ -86,6 +86,15 @@ def test_values_reach_the_arguments(releases: dict[str, Rendered]) -> None:
     assert default.namespace == []
 
 
+def test_a_proxy_is_for_all_but_the_cluster(releases: dict[str, Rendered]) -> None:
+    environment = {each["name"]: each.get("value") for each in releases["everything"].container["env"]}
+    assert environment["HTTPS_PROXY"] == "http://proxy.corp.example:3128"
+    assert environment["NO_PROXY"].split(",")[:2] == [".corp.example", "$(KUBERNETES_SERVICE_HOST)"]
+    assert not {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"} & {
+        each["name"] for each in releases["default"].container["env"]
+    }
+
+
 def test_selectors_find_the_pod(release: Rendered) -> None:
     labels = release.pod["metadata"]["labels"].items()
     selectors = [release.one("Deployment")["spec"]["selector"]["matchLabels"]]

@@ -32,10 +32,9 @@ class Worker:
         self.log = folder / f"log-{job}-{time.time_ns()}"
         self.port = free_port()
         values = json.loads(config.model_dump_json()) | {"port": self.port}
-        code = f"import sys; from gallery_operator.worker.{job} import main; sys.exit(main())"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code],
+                [sys.executable, "-m", "gallery_operator", "worker", job],
                 env={
                     "PATH": os.environ["PATH"],
                     "PYTHONPATH": str(OPERATOR),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import random
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,12 +10,9 @@ from typing import Any
 from urllib.parse import SplitResult
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from tests.integration.worker import images
 from tests.integration.worker.badserver import BadServer
+from tests.integration.worker.fetching import BODY, LOOPBACK, MIB, QUICK, SHA, Fetch
 
 from gallery_operator.contract import FailureCode, PrepareConfig
 from gallery_operator.worker.address import AddressRule
@@ -28,53 +23,6 @@ from gallery_operator.worker.errors import Stopped, WorkerError
 from gallery_operator.worker.http import HttpClient, Response, tls_context
 from gallery_operator.worker.prepare import prepare
 from gallery_operator.worker.tracking import Tracker
-
-MIB = 1024 * 1024
-LOOPBACK = AddressRule.of(["127.0.0.0/8"], [])
-QUICK = DownloadPolicy(backoff=Backoff(tries=4), checkpoint_bytes=MIB)
-BODY = random.Random(5).randbytes(6 * MIB + 77)
-SHA = "sha256:" + hashlib.sha256(BODY).hexdigest()
-
-
-class Fetch:
-    """One download into a folder; waits are noted, not waited."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.slept: list[float] = []
-
-    def __call__(self, url: str, checksum: str | None = SHA, **options: Any) -> Path:
-        client = HttpClient(
-            rule=options.pop("rule", LOOPBACK),
-            tls=options.pop("tls", None) or tls_context(None),
-            headers=options.pop("headers", {}),
-            timeout=options.pop("timeout", 10.0),
-            authorizer=options.pop("authorizer", None),
-            **({"resolver": options.pop("resolver")} if "resolver" in options else {}),
-        )
-        path = self.folder / "download"
-        values: dict[str, Any] = {"limit": 64 * MIB, "policy": QUICK, "fingerprint": "f"}
-        values.update(options)
-        Download(
-            client=client,
-            url=url,
-            path=path,
-            checksum=Checksum(checksum),
-            tracker=Tracker("prepare"),
-            sleep=self.slept.append,
-            **values,
-        ).run()
-        return path
-
-    def refused(self, url: str, *arguments: Any, **options: Any) -> WorkerError:
-        with pytest.raises(WorkerError) as caught:
-            self(url, *arguments, **options)
-        return caught.value
-
-
-@pytest.fixture
-def fetch(tmp_path: Path) -> Fetch:
-    return Fetch(tmp_path)
 
 
 def test_dropped_connections_are_gone_on_with(server: BadServer, fetch: Fetch) -> None:
@@ -374,30 +322,6 @@ def test_loopback_needs_permission(server: BadServer, fetch: Fetch) -> None:
 
 
 # TLS.
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(pem)
-    return folder / "cert.pem", folder / "key.pem"
 
 
 def test_tls_needs_a_trusted_certificate(certificate: tuple[Path, Path], fetch: Fetch) -> None:

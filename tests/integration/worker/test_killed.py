@@ -87,4 +87,4 @@ def test_an_import_killed_at_twenty_random_moments(server: BadServer, stage: Sta
     assert properties.metadata["state"] == "complete"
     assert properties.lease.state == "available"
     left = {each.name for each in (stage.folder / "scratch").iterdir()}
-    assert left <= {"disk.raw", "manifest.json", "pieces", "stage.json", "upload.journal"}
+    assert left <= {"disk", "manifest.json", "pieces", "stage.json", "upload.journal"}

@@ -54,9 +54,9 @@ def test_every_format_by_url_gives_the_same_vhd(
     assert report.disk.compression == compression
     assert not report.disk.in_place
     scratch = tmp_path / "scratch"
-    assert (scratch / "disk.raw").read_bytes()[: len(data)] == data
-    # Nothing that is not needed any more stays on the volume.
-    assert {each.name for each in scratch.iterdir()} == {"disk.raw", "manifest.json", "pieces", "stage.json"}
+    # The image itself is the prepared disk: nothing is converted, and nothing that is not needed any more stays.
+    assert (scratch / "disk").read_bytes() == file.read_bytes()
+    assert {each.name for each in scratch.iterdir()} == {"disk", "manifest.json", "pieces", "stage.json"}
 
 
 @pytest.mark.parametrize("compression", sorted(images.COMPRESSORS))
@@ -72,16 +72,17 @@ def test_every_compression_from_a_claim(compression: str, pvc_config: Make, tmp_
     assert report.disk.compression == compression
 
 
-@pytest.mark.parametrize("kind", ["raw", "vhd"])
-def test_plain_disks_on_a_claim_are_read_in_place(kind: str, pvc_config: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["raw", *images.QEMU_OPTIONS])
+@pytest.mark.parametrize("checksum", [True, False])
+def test_every_format_on_a_claim_is_read_in_place(kind: str, checksum: bool, pvc_config: Make, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     # Not whole MiB: it must be padded without being copied.
     data = images.write_disk(raw, images.disk_bytes(5 * MIB + 512 * 3))
     source = tmp_path / "source" / "deep" / "disk"
     source.parent.mkdir()
-    images.convert(raw, kind, source) if kind == "vhd" else source.write_bytes(data)
+    source.write_bytes(data) if kind == "raw" else images.convert(raw, kind, source)
     before = source.read_bytes()
-    report = run(pvc_config("deep/disk", images.digest(source)))
+    report = run(pvc_config("deep/disk", images.digest(source) if checksum else None))
     assert report.disk is not None
     assert report.disk.in_place
     assert report.disk.virtual_size == 6 * MIB
@@ -123,7 +124,7 @@ def test_a_second_run_does_not_fetch_again(server: BadServer, url_config: Make, 
     assert second.disk == first.disk
     assert len(server.seen) == requests
     # Another disk in its place is noticed.
-    (tmp_path / "scratch" / "disk.raw").write_bytes(bytes(9 * MIB))
+    (tmp_path / "scratch" / "disk").write_bytes(bytes(9 * MIB))
     assert run(config).disk == first.disk
     assert len(server.seen) > requests
 
@@ -191,7 +192,7 @@ def test_the_limit_holds_for_every_format(pvc_config: Make, tmp_path: Path) -> N
         images.convert(raw, kind, tmp_path / "source" / kind)
         error = refused(pvc_config(kind, max_virtual_size=8 * MIB))
         assert (error.code, error.retry) == (FailureCode.TOO_LARGE, False), kind
-        assert not (tmp_path / "scratch" / "disk.raw").exists()
+        assert not (tmp_path / "scratch" / "disk").exists()
 
 
 @pytest.mark.parametrize("compression", sorted(images.COMPRESSORS))

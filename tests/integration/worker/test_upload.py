@@ -14,11 +14,13 @@ import pytest
 from azure.storage.blob import (
     BlobLeaseClient,
 )
+from tests.integration.worker import images
 from tests.integration.worker.blobproxy import DROP, DROP_AFTER, Answer, Request
 from tests.integration.worker.stages import QUICK, Stage, big_disk
 
 from gallery_operator.contract import FailureCode, PvcSource, Report
 from gallery_operator.worker.backoff import Backoff
+from gallery_operator.worker.prepare import prepare
 from gallery_operator.worker.target import TargetPolicy
 from gallery_operator.worker.tracking import Tracker
 from gallery_operator.worker.upload import upload
@@ -271,6 +273,41 @@ def test_in_place_without_the_scratch_volume(stage: Stage) -> None:
     assert stage.refused(scratch_dir=str(other), source=source, sha256="0" * 64).code == FailureCode.SOURCE_CHANGED
     assert stage.upload(scratch_dir=str(other), source=source).succeeded
     assert stage.content() == stage.vhd
+
+
+@pytest.mark.parametrize("kind", ["qcow2", "qcow2-compressed", "vhdx", "vhd-dynamic", "vmdk-stream"])
+def test_an_image_on_a_claim_is_sent_without_a_copy(kind: str, stage: Stage) -> None:
+    """Read twice where it lies; whatever becomes of the scratch volume in between, or of the image."""
+    stage.data = big_disk(24 * MIB, 8 * MIB)
+    image, raw, scratch = stage.folder / "source" / "disk", stage.folder / "raw", stage.folder / "scratch"
+    raw.write_bytes(stage.data)
+    images.convert(raw, kind, image)
+    stage.report = prepare(stage.prepare_config, Tracker("prepare"))
+    assert stage.report.disk is not None
+    assert stage.report.disk.in_place
+    other = stage.folder / "empty"
+    other.mkdir()
+    for folder, source in ((scratch, None), (other, PvcSource(path="disk"))):
+        assert stage.upload(scratch_dir=str(folder), source=source).succeeded
+        assert stage.content() == stage.vhd
+        assert {each.name for each in folder.iterdir()} <= {"manifest.json", "pieces", "upload.journal"}
+        stage.blob.delete_blob()
+    # A byte of its data is changed, and nobody can tell by its time.
+    body, state = bytearray(image.read_bytes()), image.stat()
+    at = body.find(stage.data[4 * MIB : 4 * MIB + 32]) if kind != "vmdk-stream" else len(body) // 3
+    body[at if at > 0 else len(body) // 3] ^= 1
+    image.write_bytes(body)
+    os.utime(image, ns=(state.st_atime_ns, state.st_mtime_ns))
+    error = stage.refused()
+    assert (error.code, error.retry) in (
+        (FailureCode.SOURCE_CHANGED, False),
+        (FailureCode.CORRUPT_IMAGE, False),  # of what is compressed
+    )
+    # Another image, of another size, in its place.
+    raw.write_bytes(stage.data[: 9 * MIB])
+    images.convert(raw, kind, image)
+    error = stage.refused()
+    assert (error.code, error.retry) == (FailureCode.SOURCE_CHANGED, False)
 
 
 def test_a_lease_keeps_others_away_and_lets_our_successor_in(stage: Stage) -> None:

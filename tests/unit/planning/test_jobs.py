@@ -247,3 +247,12 @@ def test_waiting_pod_says_why(status: Json, words: str) -> None:
     assert state.phase is JobPhase.PENDING
     assert words in state.problem
     assert bool(words) == bool(state.problem)
+
+
+def test_the_proxy_is_in_the_environment() -> None:
+    settings = WorkerSettings(image="i", proxies={"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a"})
+    (container,) = pod_of(jobs.job(vhd_import(), "j", "upload", CONFIG, "s", None, settings))["containers"]
+    assert container["env"][1:] == [
+        {"name": "HTTPS_PROXY", "value": "http://p:1"},
+        {"name": "NO_PROXY", "value": "a"},
+    ]

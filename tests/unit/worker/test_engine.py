@@ -76,7 +76,7 @@ def test_the_same_bytes_come_out(
                     file.seek(start)
                     file.write(data[start:end])
             file.truncate(size)
-        disk = RawDisk(os.open(folder / "disk", os.O_RDONLY), size, folder / "disk")
+        disk = RawDisk(os.open(folder / "disk", os.O_RDONLY), size)
         found = survey(disk, folder / "pieces", Tracker("prepare"))
         table = PieceTable(folder / "pieces", found.table_sha256)
         blob = Blob(found.virtual_size + 512)
@@ -107,7 +107,7 @@ def test_the_same_bytes_come_out(
 
 def test_a_disk_that_changes_under_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"\x01" * 6 * MIB)
-    disk = RawDisk(os.open(tmp_path / "disk", os.O_RDONLY), 6 * MIB, tmp_path / "disk")
+    disk = RawDisk(os.open(tmp_path / "disk", os.O_RDONLY), 6 * MIB)
     found = survey(disk, tmp_path / "pieces", Tracker("prepare"))
     table = PieceTable(tmp_path / "pieces", found.table_sha256)
     with (tmp_path / "disk").open("r+b") as file:

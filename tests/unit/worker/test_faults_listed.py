@@ -82,7 +82,7 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
             "test_a_raw_disk_that_broke_off_is_told_by_its_partitions",
         ),
         f"{_WORKER}/test_prepare.py": ("test_damaged_compression",),
-        "unit/worker/test_extents.py": ("test_files_that_broke_off_do_not",),
+        "unit/worker/test_maps.py": ("test_files_that_broke_off_do_not",),
     },
     "hostile headers": {
         "unit/worker/test_formats.py": ("test_hostile_headers", "test_random_damage_never_escapes_as_another_error")

@@ -126,7 +126,7 @@ def test_pieces_and_zeros_are_the_whole_vhd(spots: list[tuple[int, int]], length
                 file.truncate(length)
             else:
                 file.write(data)
-        disk = RawDisk(os.open(path, os.O_RDONLY), length, path)
+        disk = RawDisk(os.open(path, os.O_RDONLY), length)
         read = hashlib.sha256()
         try:
             found = survey(disk, Path(folder) / "pieces", Tracker("prepare"), read)

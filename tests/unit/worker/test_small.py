@@ -370,7 +370,7 @@ def test_verdicts(
     facts = DiskFacts(format="raw", virtual_size=MIB, sha256="0" * 64)
     manifest = Manifest(
         fingerprint="f", location="scratch", data_size=MIB, virtual_size=MIB, size=MIB, mtime_ns=1, footer="",
-        table_sha256="", facts=facts, container_format="raw", container_size=MIB, container_virtual_size=MIB,
+        table_sha256="", facts=facts, container_format="raw", container_size=MIB,
     )  # fmt: skip
     config = PrepareConfig(
         source=PvcSource(path="x"),

@@ -2,21 +2,17 @@
 
 import hashlib
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gallery_operator.prerequisites.container import FOOTER_BYTES, VHD_COOKIE, footer_checksum, parse_footer
-from gallery_operator.worker.formats.source import ByteSource, corrupt, read_exactly, unsafe, unsupported
+from gallery_operator.worker.formats.source import ByteSource, corrupt, unsafe, unsupported
 
 MAGIC = VHD_COOKIE
 
 FIXED, DYNAMIC, DIFFERENCING = 2, 3, 4
 
 SECTOR = 512
-_UNALLOCATED = 0xFFFFFFFF
 _MAX_CHS_SECTORS = 65535 * 16 * 255
-_MIN_BLOCK, _MAX_BLOCK = 64 * 1024, 256 * 1024 * 1024
-_BAT_SLICE = 16384
 
 
 def build_footer(size: int, data_digest: bytes) -> bytes:
@@ -109,49 +105,3 @@ def read_vhd(source: ByteSource) -> Vhd | None:
             f"{source.size - FOOTER_BYTES} before the footer; it is cut off or was resized wrongly."
         )
     return Vhd(footer.disk_type, footer.current_size, raw)
-
-
-def dynamic_blocks(source: ByteSource, vhd: Vhd) -> Iterator[tuple[int, bytes]]:
-    """Yield the allocated pieces of a dynamic VHD as (offset in the disk, bytes), in order.
-
-    Only one block (usually 2 MiB) is held at a time; the block table is read in slices. Sectors whose bit in
-    the block's bitmap is 0 were never written and read as zeros.
-
-    Raises:
-        WorkerError: ``CorruptImage`` or ``UnsupportedFormat``.
-    """
-    header_offset = struct.unpack_from(">Q", vhd.footer, 16)[0]
-    header = read_exactly(source, 1024, header_offset, "VHD dynamic header")
-    if header[:8] != b"cxsparse":
-        raise corrupt("The dynamic VHD has no dynamic header where its footer says.")
-    table_offset, _, entries, block = struct.unpack_from(">QIII", header, 16)
-    if not _MIN_BLOCK <= block <= _MAX_BLOCK or block & (block - 1):
-        raise unsupported(f"The dynamic VHD has blocks of {block} bytes.")
-    needed = -(-vhd.size // block)
-    if entries < needed:
-        raise corrupt(f"The dynamic VHD's table has {entries} entries, but its size needs {needed}.")
-    bitmap_bytes = -(-(block // SECTOR // 8) // SECTOR) * SECTOR
-    for first in range(0, needed, _BAT_SLICE):
-        count = min(_BAT_SLICE, needed - first)
-        table = read_exactly(source, 4 * count, table_offset + 4 * first, "VHD block table")
-        for index, sector in enumerate(struct.unpack(f">{count}I", table), first):
-            if sector == _UNALLOCATED:
-                continue
-            start = index * block
-            length = min(block, vhd.size - start)
-            offset = sector * SECTOR
-            bitmap = read_exactly(source, bitmap_bytes, offset, "VHD block")
-            data = read_exactly(source, length, offset + bitmap_bytes, "VHD block")
-            yield start, _masked(data, bitmap)
-
-
-def _masked(data: bytes, bitmap: bytes) -> bytes:
-    sectors = len(data) // SECTOR
-    used = bitmap[: -(-sectors // 8)]
-    if used.count(0xFF) == len(used):
-        return data
-    result = bytearray(data)
-    for index in range(sectors):
-        if not bitmap[index // 8] & (0x80 >> (index % 8)):
-            result[index * SECTOR : (index + 1) * SECTOR] = bytes(SECTOR)
-    return bytes(result)

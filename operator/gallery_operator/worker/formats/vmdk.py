@@ -9,7 +9,7 @@ MAGIC = b"KDMV"
 
 SECTOR = 512
 _MAX_DESCRIPTOR_BYTES = 64 * 1024
-GRAIN_DIRECTORY_AT_END = 0xFFFFFFFFFFFFFFFF
+_GRAIN_DIRECTORY_AT_END = 0xFFFFFFFFFFFFFFFF
 _SELF_CONTAINED = ("monolithicsparse", "streamoptimized")
 _NO_PARENT = "ffffffff"
 _EXTENT = re.compile(r'^(RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+"([^"]*)")?', re.IGNORECASE)
@@ -26,13 +26,12 @@ def virtual_size(source: ByteSource) -> int:
     """
     header = read_exactly(source, SECTOR, 0, "VMDK header")
     capacity, descriptor_offset, descriptor_sectors, directory = _fields(header)
-    if directory == GRAIN_DIRECTORY_AT_END:
-        # A stream: the header is repeated, filled in, before the end-of-stream marker.
-        footer = read_exactly(source, SECTOR, source.size - 2 * SECTOR, "VMDK footer")
+    if directory == _GRAIN_DIRECTORY_AT_END:
+        footer = filled_header(source)
         if footer[:4] != MAGIC:
             raise corrupt("The stream-optimised VMDK has no footer; it is probably cut off.")
         again, other_offset, other_sectors, directory = _fields(footer)
-        if again != capacity or directory == GRAIN_DIRECTORY_AT_END or other_offset not in (0, descriptor_offset):
+        if again != capacity or directory == _GRAIN_DIRECTORY_AT_END or other_offset not in (0, descriptor_offset):
             raise corrupt("Header and footer of the VMDK contradict each other.")
         if other_sectors not in (0, descriptor_sectors):
             raise corrupt("Header and footer of the VMDK contradict each other.")
@@ -46,6 +45,19 @@ def virtual_size(source: ByteSource) -> int:
     text = read_exactly(source, descriptor_sectors * SECTOR, descriptor_offset * SECTOR, "VMDK descriptor")
     _check_descriptor(text.split(b"\0", 1)[0].decode("utf-8", "replace"), capacity)
     return capacity * SECTOR
+
+
+def filled_header(source: ByteSource) -> bytes:
+    """Return the header that says where the grain directory is.
+
+    Raises:
+        WorkerError: ``CorruptImage``: the file is cut off.
+    """
+    header = read_exactly(source, SECTOR, 0, "VMDK header")
+    if struct.unpack_from("<Q", header, 56)[0] != _GRAIN_DIRECTORY_AT_END:
+        return header
+    # A stream: the header is repeated, filled in, before the end-of-stream marker.
+    return read_exactly(source, SECTOR, source.size - 2 * SECTOR, "VMDK footer")
 
 
 def _fields(header: bytes) -> tuple[int, int, int, int]:
