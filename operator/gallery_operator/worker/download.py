@@ -148,7 +148,7 @@ class Download:
             self._close()
         if problem is not None:
             self.discard()
-            message = f"The file is not the one asked for: {problem}. Correct source.url.checksum or the file."
+            message = f"The file is not the one asked for: {problem}. {self._advice.mismatch}"
             raise WorkerError(FailureCode.CHECKSUM_MISMATCH, message)
         self._save(complete=True)
         return total

@@ -5,10 +5,11 @@ import io
 import logging
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gallery_operator.contract import DiskFacts, FailureCode, PrepareConfig, PvcSource, UrlSource
+from gallery_operator.contract import DiskFacts, FailureCode, OciSource, PrepareConfig, PvcSource
 from gallery_operator.worker import formats
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
@@ -25,9 +26,12 @@ from gallery_operator.worker.image import (
     require_size,
     to_raw,
 )
+from gallery_operator.worker.layer import ContainerDisk
 from gallery_operator.worker.manifest import DISK, MANIFEST, TABLE, Location, Manifest, read_manifest, write_manifest
 from gallery_operator.worker.mirrors import fetch
+from gallery_operator.worker.origin_oci import Artifact, find
 from gallery_operator.worker.origins import locate
+from gallery_operator.worker.place import Place, Remote
 from gallery_operator.worker.sparse import require_space
 from gallery_operator.worker.stage import STAGE, Stage, read_stage, write_stage
 from gallery_operator.worker.survey import PieceTable, survey
@@ -36,6 +40,7 @@ from gallery_operator.worker.tracking import Tracker
 log = logging.getLogger(__name__)
 
 _DOWNLOAD = "download"
+_MEMBER = "member"
 _IMAGE = "image"
 _MAGIC_BYTES = 16
 
@@ -65,7 +70,7 @@ class Preparation:
         self._config = config
         self._tracker = tracker
         self._scratch = Path(config.scratch_dir)
-        self._checksum = Checksum(config.source.checksum)
+        self._checksum = Checksum(config.source.checksum if isinstance(config.source, PvcSource) else None)
         self._fingerprint = ""
 
     def run(self) -> Prepared:
@@ -75,9 +80,9 @@ class Preparation:
             WorkerError: The source cannot be fetched, is not what it should be, or does not fit.
         """
         source = self._config.source
-        if isinstance(source, UrlSource):
+        if not isinstance(source, PvcSource):
             self._fingerprint = fingerprint(self._config)
-            return self._left_by_earlier_attempt() or self._from_url(source)
+            return self._left_by_earlier_attempt() or self._from_network(source)
         fd = self._open_claim(source)
         try:
             # A claim's file may be another one at the next attempt, without any change of configuration.
@@ -107,7 +112,7 @@ class Preparation:
                     return found
             except FileNotFoundError:
                 log.info("an earlier attempt ended between two steps; the last one is repeated")
-        for name in (STAGE, _IMAGE, DISK):
+        for name in (STAGE, _MEMBER, _IMAGE, DISK):
             (self._scratch / name).unlink(missing_ok=True)
         return None
 
@@ -128,27 +133,57 @@ class Preparation:
         return None
 
     def _continue(self, stage: Stage) -> Prepared | None:
-        path = self._scratch / (_IMAGE if stage.done == "image" else DISK)
+        path = self._scratch / {"member": _MEMBER, "image": _IMAGE, "disk": DISK}[stage.done]
         fd = _open(path)
         if not stage.describes(identity(fd)):
             os.close(fd)
             log.warning("%s was changed by somebody else since an earlier attempt made it", path.name)
             return None
         log.info("going on where an earlier attempt stopped", extra={"stage": stage.done})
+        if stage.done == "member":
+            return self._from_file(fd, None, downloaded=path)
         if stage.done == "image":
             return self._from_image(fd, path, stage.compression)
         image = stage.image()
         return self._survey(RawDisk(fd, image.info.virtual_size, path), image, "scratch", None)
 
-    # From a URL.
+    # From the network.
 
-    def _from_url(self, source: UrlSource) -> Prepared:
+    def _from_network(self, source: Remote) -> Prepared:
+        secrets = Path(self._config.secrets_dir)
+        if not isinstance(source, OciSource):
+            return self._from_place(locate(source, secrets))
+        artifact = find(source, secrets)
+        if artifact.archived:
+            return self._from_layers(artifact, source.path)
+        return self._from_place(artifact.places[0])
+
+    def _from_place(self, place: Place) -> Prepared:
         path = self._scratch / _DOWNLOAD
-        self._checksum = fetch(
-            locate(source, Path(self._config.secrets_dir)), path, fingerprint=self._fingerprint,
-            limit=container_limit(self._config.max_virtual_size), tracker=self._tracker, look=self._look,
-        )  # fmt: skip
+        self._fetch(place, path, self._look)
         return self._from_file(_open(path), None, downloaded=path)
+
+    def _from_layers(self, artifact: Artifact, wanted: str | None) -> Prepared:
+        part, target = self._scratch / f"{_MEMBER}.part", self._scratch / _MEMBER
+        disk = ContainerDisk(wanted, part, limit=self._limit, tracker=self._tracker)
+        for number, place in enumerate(artifact.places):
+            layer = self._scratch / f"{_DOWNLOAD}-{number}"
+            self._fetch(place, layer, None)
+            if disk.take_from(layer):
+                part.replace(target)
+                write_stage(self._scratch, Stage.of_file(self._fingerprint, "member", _identity_of(target)))
+                _remove(layer)
+                return self._from_file(_open(target), None, downloaded=target)
+            _remove(layer)
+        message = f"The image has no file /{wanted or 'disk/*'}. Correct spec.source.oci.path, or the image."
+        raise WorkerError(FailureCode.SOURCE_NOT_FOUND, message)
+
+    def _fetch(self, place: Place, path: Path, look: Callable[[bytes, int | None], None] | None) -> None:
+        fetch(place, path, fingerprint=self._fingerprint, limit=self._limit, tracker=self._tracker, look=look)
+
+    @property
+    def _limit(self) -> int:
+        return container_limit(self._config.max_virtual_size)
 
     def _look(self, head: bytes, total: int | None) -> None:
         """Refuse from the first bytes what would be refused after hours."""
@@ -231,14 +266,9 @@ class Preparation:
         part, target = self._scratch / f"{_IMAGE}.part", self._scratch / _IMAGE
         with io.FileIO(os.dup(fd)) as file:
             file.seek(0)
-            limit = container_limit(self._config.max_virtual_size)
-            decompress_file(file, compression, part, limit, self._tracker)
+            decompress_file(file, compression, part, self._limit, self._tracker)
         part.replace(target)
-        made = _identity_of(target)
-        stage = Stage(
-            fingerprint=self._fingerprint, done="image", size=made.size, mtime_ns=made.mtime_ns, compression=compression
-        )
-        write_stage(self._scratch, stage)
+        write_stage(self._scratch, Stage.of_file(self._fingerprint, "image", _identity_of(target), compression))
         return target
 
     def _in_place(self, fd: int, image: ImageFile, place: Location, pending: Checksum | None) -> Prepared:

@@ -20,7 +20,8 @@ class Stage(BaseModel):
 
     Attributes:
         fingerprint: Of the source and configuration.
-        done: ``image``: the source is decompressed; ``disk``: the raw disk is there, only not yet hashed.
+        done: ``member``: the file is out of its archive; ``image``: it is decompressed; ``disk``: the raw disk is
+            there, only not yet hashed.
         size: Bytes of the file that the step made.
         mtime_ns: Its time of last change; a file that was touched since does not count.
         compression: How the source was compressed.
@@ -34,7 +35,7 @@ class Stage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fingerprint: str
-    done: Literal["image", "disk"]
+    done: Literal["member", "image", "disk"]
     size: int
     mtime_ns: int
     compression: Compression | None = None
@@ -43,6 +44,17 @@ class Stage(BaseModel):
     fixed_vhd: bool = False
     footer: str | None = None
     file_size: int = 0
+
+    @classmethod
+    def of_file(
+        cls,
+        fingerprint: str,
+        done: Literal["member", "image"],
+        made: FileIdentity,
+        compression: Compression | None = None,
+    ) -> Self:
+        """Describe a file of which nothing is known yet but how it was compressed."""
+        return cls(fingerprint=fingerprint, done=done, size=made.size, mtime_ns=made.mtime_ns, compression=compression)
 
     @classmethod
     def of(cls, fingerprint: str, made: FileIdentity, image: ImageFile) -> Self:
