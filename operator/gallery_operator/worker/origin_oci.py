@@ -20,7 +20,7 @@ from gallery_operator.worker.backoff import Backoff
 from gallery_operator.worker.document import fetch_document
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.http import HttpClient
-from gallery_operator.worker.place import Origin, Place, client_of
+from gallery_operator.worker.place import Origin, Place, base_client
 from gallery_operator.worker.registry_auth import RegistryAuthorizer
 
 _REFERENCE = re.compile(
@@ -152,7 +152,7 @@ def find(source: OciSource, secrets: Path, backoff: Backoff | None = None) -> Ar
         WorkerError: The registry does not give the manifest, or it names no such file.
     """
     reference = Reference.parse(source.reference)
-    plain = client_of(source, secrets)
+    plain = base_client(source, secrets)
     name = reference.host.partition(":")[0]
     if source.plain_http and not plain.rule.names(name):
         message = (
@@ -162,7 +162,7 @@ def find(source: OciSource, secrets: Path, backoff: Backoff | None = None) -> Ar
         raise WorkerError(FailureCode.SOURCE_ADDRESS_FORBIDDEN, message)
     config = secrets / "pull-secret" / "config.json" if source.has_credentials else None
     authorizer = RegistryAuthorizer(plain, reference.host, reference.repository, config)
-    client = client_of(source, secrets, authorizer)
+    client = base_client(source, secrets, authorizer)
     scheme = "http" if source.plain_http else "https"
     layers = _manifest(client, reference, scheme, source.architecture, backoff)
     chosen = choose_layers(layers, source.path)
@@ -221,7 +221,8 @@ def choose_manifest(manifests: Sequence[Descriptor], architecture: str) -> Descr
     if len(manifests) == 1 and manifests[0].platform is None:
         return manifests[0]
     there = ", ".join(sorted({each.platform.architecture for each in manifests if each.platform is not None}))
-    message = f"The index has no image for linux/{wanted} (it has: {printable(there[:200]) or 'none that says for what it is'})."
+    have = printable(there[:200]) or "none that says for what it is"
+    message = f"The index has no image for linux/{wanted} (it has: {have})."
     raise WorkerError(FailureCode.SOURCE_NOT_FOUND, message)
 
 

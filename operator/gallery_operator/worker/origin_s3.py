@@ -21,7 +21,7 @@ from gallery_operator.contract import FailureCode, S3Source
 from gallery_operator.worker.answers import Advice
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.http import ConnectionLost, Response, check_url
-from gallery_operator.worker.place import Origin, Place, client_of, require_proof
+from gallery_operator.worker.place import Origin, Place, base_client, require_proof
 
 _FOLDER = "credentials"
 _SIGN_SECONDS = 10.0
@@ -86,7 +86,7 @@ def locate_object(source: S3Source, secrets: Path) -> Place:
     signer = SigV4(source.region, secrets / _FOLDER) if source.has_credentials else None
     if signer is not None:
         signer.credentials()
-    client = client_of(source, secrets, signer)
+    client = base_client(source, secrets, signer)
     require_proof(url, source.checksum, client.rule)
     return Place((Origin(url, client),), source.checksum, _ADVICE)
 

@@ -41,8 +41,8 @@ class Place:
     advice: Advice = OF_A_URL
 
 
-def client_of(source: Remote, secrets: Path, authorizer: Authorizer | None = None) -> HttpClient:
-    """Return a client that keeps to the source's rules.
+def base_client(source: Remote, secrets: Path, authorizer: Authorizer | None = None) -> HttpClient:
+    """Return a client that keeps to the source's rules, and sends no headers of its own.
 
     Args:
         source: The source.
