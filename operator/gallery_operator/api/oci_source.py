@@ -27,8 +27,8 @@ class OciDisk(ApiModel):
         str,
         text(
             rf"^{_HOST}/{_REPOSITORY}(:{_TAG})?@{_DIGEST}$",
-            "a reference is host/repository@sha256:<hex>: the host of the registry and the digest are needed, as a tag "
-            "may be moved; one may stand before the digest, for people",
+            "a reference is written as `host/repository@sha256:<hex>`: name the registry's host and the digest, as a "
+            "tag may be moved; one may stand before the digest, for people",
             max_length=640,
             description="`host/repository@sha256:<hex>` of an image, an artifact, or an index of images, of which the "
             "one for the architecture of definition or profile is taken. A tag before the digest is not looked at.",

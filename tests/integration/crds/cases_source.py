@@ -171,7 +171,7 @@ def nested(template: Any) -> list[Case]:
             "region", {"spec.source": {"s3": {"region": "A", "bucket": "abc", "key": "a"}}}, "a region is written"
         ),
         template("artifact", {"spec.source": {"oci": {"reference": f"r.example.org/a@sha256:{'a' * 64}"}}}),
-        template("tag", {"spec.source": {"oci": {"reference": "r.example.org/a:1"}}}, "a reference is host/repository"),
+        template("tag", {"spec.source": {"oci": {"reference": "r.example.org/a:1"}}}, "a reference is written as"),
         template(
             "path in an image",
             {"spec.source": {"oci": {"reference": f"r.example.org/a@sha256:{'a' * 64}", "path": ".."}}},

@@ -39,7 +39,7 @@ def vhd_import_cases() -> list[Case]:
     disk = {"resourceGroup": "rg", "location": "westeurope"}
     mirror = "a mirror must be an absolute http or https URL without user info, query and spaces"
     endpoint = "endpoint is an http or https URL without path, user info and query"
-    reference = "a reference is host/repository@sha256:<hex>"
+    reference = "a reference is written as `host/repository@sha256:<hex>`"
     checksum = "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128"
     one_target = "set exactly one of destination.pageBlob, destination.managedDisk and destination.managedImage"
     return [
