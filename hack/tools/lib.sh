@@ -20,6 +20,8 @@ TOOLS=(
   "pause|helpers|./pause"
   "volume-helper|helpers|./volume-helper"
   "page-blob-sink|page-blob-sink|."
+  "registry|registry|."
+  "s3-server|s3-server|."
   "helm-docs|helm-docs|github.com/norwoodj/helm-docs/cmd/helm-docs"
 )
 

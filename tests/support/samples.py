@@ -240,6 +240,34 @@ _FULL: dict[str, list[Json]] = {
             "definitionRef": {"name": "debian-12"},
         },
         {
+            "source": {
+                "s3": {
+                    "endpoint": "https://minio.example.com:9000",
+                    "region": "eu-north-1",
+                    "bucket": "images",
+                    "key": "debian/12/disk (1).qcow2",
+                    "versionId": "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY",
+                    "pathStyle": True,
+                    "checksum": "sha256:" + "0" * 64,
+                    "credentialsSecretRef": {"name": "keys"},
+                    "caBundleRef": {"name": "ca"},
+                }
+            },
+            "definitionRef": {"name": "debian-12"},
+        },
+        {
+            "source": {
+                "oci": {
+                    "reference": "registry.example.com:5000/images/debian:12.7@sha256:" + "0" * 64,
+                    "path": "disk/debian.qcow2",
+                    "insecure": True,
+                    "pullSecretRef": {"name": "login"},
+                    "caBundleRef": {"name": "ca"},
+                }
+            },
+            "definitionRef": {"name": "debian-12"},
+        },
+        {
             "source": {"url": {"url": "https://example.com/debian.qcow2.xz"}},
             "definitionRef": {"name": "debian-12"},
             "destination": {
@@ -266,6 +294,10 @@ _FULL: dict[str, list[Json]] = {
 }
 
 _NOT_IN_A_TEMPLATE = frozenset({"definitionRef", "profile", "diskRole", "managementPolicy"})
+
+_S3, _OCI = (
+    next(n for n, spec in enumerate(_FULL["VhdImport"]) if source in spec["source"]) for source in ("s3", "oci")
+)
 
 # What an import has of its own is what a template of one has, too.
 _TEMPLATES: list[Json] = [
@@ -294,6 +326,8 @@ _FULL |= {
                     {"lun": 1, "snapshotId": f"{COMPUTE}/snapshots/data"},
                     {"lun": 4, "importTemplate": _TEMPLATES[0]},
                     {"lun": 5, "importTemplate": _TEMPLATES[1]},
+                    {"lun": 6, "importTemplate": _TEMPLATES[_S3]},
+                    {"lun": 7, "importTemplate": _TEMPLATES[_OCI]},
                     {"lun": 2, "vhdImportRef": {"name": "data"}},
                     {
                         "lun": 3,
@@ -387,6 +421,8 @@ _FULL |= {
             for source in (
                 {"osDisk": {"importTemplate": _TEMPLATES[0]}},
                 {"osDisk": {"importTemplate": _TEMPLATES[1]}},
+                {"osDisk": {"importTemplate": _TEMPLATES[_S3]}},
+                {"osDisk": {"importTemplate": _TEMPLATES[_OCI]}},
                 {"managedImageId": f"{COMPUTE}/images/debian"},
                 {"virtualMachineId": f"{COMPUTE}/virtualMachines/builder"},
                 {"galleryImageVersionId": f"{COMPUTE}/galleries/builds/images/debian/versions/1.0.0"},

@@ -34,7 +34,9 @@ from gallery_operator.api.imageversion import ImageVersionSpec
 from gallery_operator.api.import_template import TemplateMetadata
 from gallery_operator.api.lifecycle import Retention
 from gallery_operator.api.meta import ApiModel
+from gallery_operator.api.oci_source import OciDisk
 from gallery_operator.api.publishing import TargetExtendedLocation
+from gallery_operator.api.s3_source import S3Disk
 from gallery_operator.api.security import SecretsProvisioningSettings, UefiSettings
 from gallery_operator.api.sharing import RoleAssignment, SharingGroups, SharingProfile
 from gallery_operator.api.version_source import BlobSource, VersionSource
@@ -327,6 +329,8 @@ _FITTED |= {
         {"url": st.from_regex(_ADDRESS, fullmatch=True)},
         lambda disk: disk.checksum is not None or not disk.mirrors,
     ),
+    S3Disk: ({}, lambda disk: disk.endpoint is not None or disk.region is not None),
+    OciDisk: ({"path": st.none() | st.from_regex(_PATH, fullmatch=True)}, lambda _: True),
     PvcDisk: ({"path": st.none() | st.from_regex(_PATH, fullmatch=True)}, lambda _: True),
     BlobSource: ({}, lambda blob: "?" not in blob.uri),
     Range: ({}, lambda limits: limits.min is None or limits.max is None or limits.min <= limits.max),

@@ -1,22 +1,14 @@
-"""Where a disk comes from: a URL or a claim."""
+"""Where a disk comes from: a URL, object storage, a registry or a claim."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from gallery_operator.api.checksum import Checksum
 from gallery_operator.api.meta import ApiModel, LocalRef, Rule, exactly_one, text
+from gallery_operator.api.oci_source import OciDisk
+from gallery_operator.api.s3_source import S3Disk
 from gallery_operator.api.security import KeyRef
-
-Checksum = Annotated[
-    str,
-    text(
-        r"^(sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128})$",
-        "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128",
-        max_length=135,
-        description="`sha256:<hex>` or `sha512:<hex>` of the file as served, before decompression.",
-    ),
-]
-
 
 Mirror = Annotated[
     str,
@@ -213,9 +205,13 @@ class GuestStateSource(ApiModel):
 class DiskSource(ApiModel):
     """Where the disk comes from."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one(("url", "pvc"), "set exactly one of source.url and source.pvc"),)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one(("url", "s3", "oci", "pvc"), "set exactly one of source.url, source.s3, source.oci and source.pvc"),
+    )
 
     url: UrlDisk | None = None
+    s3: S3Disk | None = None
+    oci: OciDisk | None = None
     pvc: PvcDisk | None = None
     format: (
         Annotated[

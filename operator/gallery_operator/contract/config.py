@@ -98,6 +98,67 @@ class UrlSource(_Config):
     allowed_hosts: tuple[str, ...] = ()
 
 
+class S3Source(_Config):
+    """An object in S3-compatible storage.
+
+    Attributes:
+        endpoint: ``https`` (or ``http``) URL of the service, without a path.
+        region: Region that requests are signed for.
+        bucket: The bucket.
+        key: Key of the object.
+        version_id: Which version of the object; None: the current one.
+        path_style: Whether the bucket is in the URL's path instead of its host name.
+        checksum: As for a URL; of the object's bytes.
+        has_credentials: Access keys are mounted, one file a key, named as AWS's environment variables.
+        has_ca_bundle: A private CA bundle is mounted.
+        allowed_cidrs: As for a URL.
+        allowed_hosts: As for a URL.
+    """
+
+    kind: Literal["s3"] = "s3"
+    endpoint: str
+    region: str
+    bucket: str
+    key: str
+    version_id: str | None = None
+    path_style: bool = False
+    checksum: str | None = None
+    has_credentials: bool = False
+    has_ca_bundle: bool = False
+    allowed_cidrs: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+
+
+class OciSource(_Config):
+    """An artifact or a container disk in a registry.
+
+    Attributes:
+        reference: ``host[:port]/repository[:tag]@sha256:<hex>``; a tag is not looked at.
+        path: Name of the artifact's file, or path of the disk in the container disk; None: there is only one.
+        architecture: Of the image that is taken out of an index: ``x64`` or ``Arm64``.
+        plain_http: The registry is spoken to over http.
+        has_credentials: A Docker configuration with the registry's user and password is mounted.
+        has_ca_bundle: A private CA bundle is mounted.
+        allowed_cidrs: As for a URL.
+        allowed_hosts: As for a URL.
+    """
+
+    kind: Literal["oci"] = "oci"
+    reference: str
+    path: str | None = None
+    architecture: Literal["x64", "Arm64"] = "x64"
+    plain_http: bool = False
+    has_credentials: bool = False
+    has_ca_bundle: bool = False
+    allowed_cidrs: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+
+    @property
+    def checksum(self) -> str:
+        """The digest in the reference, which stands for all that the image holds."""
+        return self.reference.rpartition("@")[2]
+
+
 class PvcSource(_Config):
     """A disk on a claim that is mounted read-only.
 
@@ -125,13 +186,13 @@ class PrepareConfig(_Config):
         scratch_dir: Writable folder for the download and the raw disk.
         source_dir: Mount point of a file-system claim.
         source_device: Device of a block-mode claim.
-        secrets_dir: Mount point of headers and CA bundle.
+        secrets_dir: Mount point of headers or credentials, and of the CA bundle.
         guest_state_dir: Mount point of the claim with the VM guest state.
         guest_state_secrets_dir: Mount point of headers and CA bundle for the VM guest state.
         port: Port of the progress server.
     """
 
-    source: Annotated[UrlSource | PvcSource, Field(discriminator="kind")]
+    source: Annotated[UrlSource | S3Source | OciSource | PvcSource, Field(discriminator="kind")]
     format: Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"] | None = None
     min_virtual_size: int = Field(default=0, ge=0)
     max_virtual_size: int = Field(gt=0)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, SecretStr
 
 from gallery_operator.api import GROUP, VERSION, VhdImport
-from gallery_operator.api.disk_source import GuestStateSource, UrlDisk
-from gallery_operator.api.meta import RECONCILE_ANNOTATION
+from gallery_operator.api.disk_source import DiskSource, GuestStateSource, UrlDisk
+from gallery_operator.api.meta import RECONCILE_ANNOTATION, LocalRef
 from gallery_operator.contract import CONFIG_VARIABLE, ExitCode, Report, parse_report
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
@@ -21,6 +21,8 @@ EXPIRY_ANNOTATION = f"{GROUP}/expires-at"
 """On the Secret with the target's URL: when its SAS ends."""
 ASKED_ANNOTATION = f"{GROUP}/asked"
 """On a Job: what the import's annotation that asks for another try said when the Job was made."""
+PULL_SECRET_KEY = ".dockerconfigjson"  # noqa: S105 - a name
+"""Where Kubernetes keeps the logins of registries in a Secret."""
 PORT = 8080
 
 _USER = 65532
@@ -175,6 +177,8 @@ def job(
             mounts.append({"name": "source", "mountPath": "/source", "readOnly": True})
     if component == "prepare" and spec.source.url is not None:
         _mount_url(spec.source.url, "", "/etc/worker", volumes, mounts)
+    if component == "prepare":
+        _mount_remote(spec.source, volumes, mounts)
     if component == "prepare" and spec.source.vm_guest_state is not None:
         _mount_guest_state(spec.source.vm_guest_state, volumes, mounts)
     if target is not None:
@@ -256,9 +260,7 @@ def _mount_url(
         volumes.append({"name": f"{prefix}headers", "secret": {"secretName": url.headers_secret_ref.name}})
         mounts.append({"name": f"{prefix}headers", "mountPath": f"{folder}/headers", "readOnly": True})
     if url.ca_bundle_ref is not None:
-        items = [{"key": "ca.crt", "path": "ca.crt"}]
-        volumes.append({"name": f"{prefix}ca", "configMap": {"name": url.ca_bundle_ref.name, "items": items}})
-        mounts.append({"name": f"{prefix}ca", "mountPath": f"{folder}/ca", "readOnly": True})
+        _mount_ca(url.ca_bundle_ref, prefix, folder, volumes, mounts)
     if url.checksums is not None and url.checksums.signature is not None:
         signature, name = url.checksums.signature, f"{prefix}signing-key"
         if signature.secret_key_ref is not None:
@@ -268,6 +270,33 @@ def _mount_url(
             items = [{"key": signature.config_map_key_ref.key, "path": "key"}]
             volumes.append({"name": name, "configMap": {"name": signature.config_map_key_ref.name, "items": items}})
         mounts.append({"name": name, "mountPath": f"{folder}/signing-key", "readOnly": True})
+
+
+def _mount_remote(source: DiskSource, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]) -> None:
+    secret: dict[str, Any] | None = None
+    name, ca = "", None
+    if source.s3 is not None:
+        name, ca = "credentials", source.s3.ca_bundle_ref
+        if source.s3.credentials_secret_ref is not None:
+            secret = {"secretName": source.s3.credentials_secret_ref.name}
+    elif source.oci is not None:
+        name, ca = "pull-secret", source.oci.ca_bundle_ref
+        if source.oci.pull_secret_ref is not None:
+            items = [{"key": PULL_SECRET_KEY, "path": "config.json"}]
+            secret = {"secretName": source.oci.pull_secret_ref.name, "items": items}
+    if secret is not None:
+        volumes.append({"name": name, "secret": secret})
+        mounts.append({"name": name, "mountPath": f"/etc/worker/{name}", "readOnly": True})
+    if ca is not None:
+        _mount_ca(ca, "", "/etc/worker", volumes, mounts)
+
+
+def _mount_ca(
+    ref: LocalRef, prefix: str, folder: str, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]
+) -> None:
+    items = [{"key": "ca.crt", "path": "ca.crt"}]
+    volumes.append({"name": f"{prefix}ca", "configMap": {"name": ref.name, "items": items}})
+    mounts.append({"name": f"{prefix}ca", "mountPath": f"{folder}/ca", "readOnly": True})
 
 
 def _mount_guest_state(source: GuestStateSource, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]) -> None:

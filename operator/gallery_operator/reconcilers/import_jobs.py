@@ -8,13 +8,15 @@ from typing import Any
 from gallery_operator import metrics
 from gallery_operator.api import VhdImport
 from gallery_operator.api.disk_source import ChecksumsList, ChecksumsSignature, DiskSource, GuestStateSource
-from gallery_operator.api.meta import RECONCILE_ANNOTATION
+from gallery_operator.api.meta import RECONCILE_ANNOTATION, LocalRef
 from gallery_operator.contract import (
     ChecksumsFile,
     FailureCode,
+    OciSource,
     PrepareConfig,
     PvcSource,
     Report,
+    S3Source,
     SignatureFile,
     UploadConfig,
     UrlSource,
@@ -27,6 +29,7 @@ from gallery_operator.planning.jobs import Component, JobPhase, JobState, Worker
 from gallery_operator.planning.names import child_name, fingerprint
 from gallery_operator.planning.outcome import Stalled, Waiting
 from gallery_operator.planning.progress import progress_fields
+from gallery_operator.planning.remote_sources import oci_source, s3_source
 from gallery_operator.planning.status import timestamp
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
@@ -38,7 +41,8 @@ _POLL_SECONDS = 3.0
 _NEXT_STEPS: Mapping[FailureCode, str] = {
     FailureCode.BAD_CONFIGURATION: "Correct the import (its source cannot be changed: make a new one).",
     FailureCode.SOURCE_NOT_FOUND: "Correct the source (make a new VhdImport), or put the file there.",
-    FailureCode.SOURCE_FORBIDDEN: "Give credentials for the source in headersSecretRef, or grant access to it.",
+    FailureCode.SOURCE_FORBIDDEN: "Give credentials for the source in the Secret that it names, or grant them "
+    "access to it.",
     FailureCode.SOURCE_ADDRESS_FORBIDDEN: "Use a public address, or let the administrator allow the host or network "
     "(chart values worker.allowedSourceHosts, worker.allowedSourceCidrs).",
     FailureCode.TLS_FAILED: "Give the CA of the server in caBundleRef, or mend its certificate.",
@@ -102,10 +106,10 @@ def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobR
     """Return the prepare Job; another configuration gives another Job."""
     spec = vhd_import.spec
     worker = ctx.settings.worker
-    source = _source(spec.source, worker)
+    source = _disk_source(spec.source, scope, worker)
     state = spec.source.vm_guest_state
     if source is None:
-        raise Halt(Stalled("InvalidSpec", "Set exactly one of source.url and source.pvc."))
+        raise Halt(Stalled("InvalidSpec", "Set exactly one of source.url, source.s3, source.oci and source.pvc."))
     config = PrepareConfig(
         source=source,
         format=spec.source.format,
@@ -121,6 +125,16 @@ def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobR
         guest_state=_source(state, worker) if state is not None else None,
     )
     return _job_ref(vhd_import, "prepare", config)
+
+
+def _disk_source(
+    source: DiskSource, scope: ImportScope, worker: WorkerSettings
+) -> UrlSource | S3Source | OciSource | PvcSource | None:
+    if source.s3 is not None:
+        return s3_source(source.s3, worker)
+    if source.oci is not None:
+        return oci_source(source.oci, scope.guest.architecture, worker)
+    return _source(source, worker)
 
 
 def _source(source: DiskSource | GuestStateSource, worker: WorkerSettings) -> UrlSource | PvcSource | None:
@@ -193,6 +207,7 @@ async def check_sources(ctx: Context, vhd_import: VhdImport) -> None:
     """
     source = vhd_import.spec.source
     await _check_source(ctx, vhd_import.metadata.namespace, source, "source")
+    await _check_remote(ctx, vhd_import.metadata.namespace, source)
     if source.vm_guest_state is not None:
         await _check_source(ctx, vhd_import.metadata.namespace, source.vm_guest_state, "source.vmGuestState")
 
@@ -215,27 +230,44 @@ async def _check_source(ctx: Context, namespace: str, source: DiskSource | Guest
     if source.url is not None and source.url.checksums is not None and source.url.checksums.signature is not None:
         await _check_signing_key(ctx, namespace, source.url.checksums.signature, f"{field}.url.checksums.signature")
     if source.url is not None:
-        for kind, ref, name in (
-            ("Secret", source.url.headers_secret_ref, "headersSecretRef"),
-            ("ConfigMap", source.url.ca_bundle_ref, "caBundleRef"),
-        ):
-            if ref is None:
-                continue
-            body = await ctx.kube.get(kind, namespace, ref.name)
-            if body is None:
-                raise Halt(
-                    Waiting(
-                        f"{kind}NotFound",
-                        f"{kind} {namespace}/{ref.name} does not exist: create it, or correct {field}.url.{name}.",
-                        _WAIT_SECONDS,
-                    )
-                )
-            if kind == "ConfigMap" and "ca.crt" not in (body.get("data") or {}):
-                raise Halt(
-                    Stalled(
-                        "CABundleUnusable", f"ConfigMap {namespace}/{ref.name} has no key ca.crt with PEM certificates."
-                    )
-                )
+        await _check_ref(ctx, namespace, "Secret", source.url.headers_secret_ref, f"{field}.url.headersSecretRef")
+        await _check_ca(ctx, namespace, source.url.ca_bundle_ref, f"{field}.url.caBundleRef")
+
+
+async def _check_remote(ctx: Context, namespace: str, source: DiskSource) -> None:
+    if source.s3 is not None:
+        field, keys = "source.s3.credentialsSecretRef", ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        await _check_ref(ctx, namespace, "Secret", source.s3.credentials_secret_ref, field, *keys)
+        await _check_ca(ctx, namespace, source.s3.ca_bundle_ref, "source.s3.caBundleRef")
+    if source.oci is not None:
+        field = "source.oci.pullSecretRef"
+        await _check_ref(ctx, namespace, "Secret", source.oci.pull_secret_ref, field, jobs.PULL_SECRET_KEY)
+        await _check_ca(ctx, namespace, source.oci.ca_bundle_ref, "source.oci.caBundleRef")
+
+
+async def _check_ca(ctx: Context, namespace: str, ref: LocalRef | None, field: str) -> None:
+    body = await _check_ref(ctx, namespace, "ConfigMap", ref, field)
+    if ref is not None and "ca.crt" not in (body.get("data") or {}):
+        message = f"ConfigMap {namespace}/{ref.name} has no key ca.crt with PEM certificates."
+        raise Halt(Stalled("CABundleUnusable", message))
+
+
+async def _check_ref(
+    ctx: Context, namespace: str, kind: str, ref: LocalRef | None, field: str, *keys: str
+) -> Mapping[str, Any]:
+    """See that what a source refers to is there and has the keys that it must have; returns it."""
+    if ref is None:
+        return {}
+    which = f"{kind} {namespace}/{ref.name}"
+    body = await ctx.kube.get(kind, namespace, ref.name)
+    if body is None:
+        message = f"{which} does not exist: create it, or correct {field}."
+        raise Halt(Waiting(f"{kind}NotFound", message, _WAIT_SECONDS))
+    missing = [key for key in keys if key not in (body.get("data") or {})]
+    if missing:
+        message = f"{which} has no key {' and no key '.join(missing)}: add it, or correct {field}."
+        raise Halt(Waiting(f"{kind}Unusable", message, _WAIT_SECONDS))
+    return body
 
 
 async def _check_signing_key(ctx: Context, namespace: str, signature: ChecksumsSignature, field: str) -> None:

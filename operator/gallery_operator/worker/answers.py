@@ -1,6 +1,7 @@
 """What a web server's answer means for a download."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -27,6 +28,10 @@ class Changed(Exception):  # noqa: N818 - says what happened
     """The source is not what it was when the download began."""
 
 
+def _by_status(_: Response) -> WorkerError | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Advice:
     """What a person may do about an answer, in whole sentences.
@@ -34,10 +39,14 @@ class Advice:
     Attributes:
         not_found: When there is no such file.
         forbidden: When the server wants credentials or refuses them.
+        mismatch: When all bytes came and are not the right ones.
+        understand: Reads an answer in which the server gives its reason; None: its status must do.
     """
 
     not_found: str = "Correct spec.source.url.url."
     forbidden: str = "Check the Secret of headersSecretRef."
+    mismatch: str = "Correct source.url.checksum or the file."
+    understand: Callable[[Response], WorkerError | None] = _by_status
 
 
 OF_A_URL = Advice()
@@ -52,9 +61,12 @@ def refuse(response: Response, advice: Advice) -> NoReturn:
 
     Raises:
         Again: Worth another try.
-        WorkerError: ``SourceNotFound``, ``SourceForbidden``, or ``SourceUnreachable`` for good.
+        WorkerError: ``SourceNotFound``, ``SourceForbidden``, or ``SourceUnreachable`` for good; or what the server
+            itself says.
     """
     status = response.status
+    if status not in _RETRY_STATUS and (understood := advice.understand(response)) is not None:
+        raise understood
     if status in (404, 410):
         raise WorkerError(
             FailureCode.SOURCE_NOT_FOUND,

@@ -17,7 +17,7 @@ from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.errors import Stopped, WorkerError
 from gallery_operator.worker.http import ConnectionLost, HttpClient, Response
 from gallery_operator.worker.manifest import write_atomically
-from gallery_operator.worker.segments import Body, Parallel, ParallelBody, RangesRefused, Version
+from gallery_operator.worker.segments import AddressEnded, Body, Parallel, ParallelBody, RangesRefused, Version
 from gallery_operator.worker.sparse import SparseWriter
 from gallery_operator.worker.tracking import Tracker
 
@@ -148,7 +148,7 @@ class Download:
             self._close()
         if problem is not None:
             self.discard()
-            message = f"The file is not the one asked for: {problem}. Correct source.url.checksum or the file."
+            message = f"The file is not the one asked for: {problem}. {self._advice.mismatch}"
             raise WorkerError(FailureCode.CHECKSUM_MISMATCH, message)
         self._save(complete=True)
         return total
@@ -264,6 +264,9 @@ class Download:
             return
         try:
             self._copy(parallel, writer)
+        except AddressEnded as problem:
+            # Redirects to other hosts (registries', object storage's) are signed for minutes.
+            raise Again(FailureCode.SOURCE_UNREACHABLE, str(problem)) from problem
         except RangesRefused as problem:
             self._connections = 1
             raise Again(FailureCode.SOURCE_UNREACHABLE, str(problem)) from problem

@@ -228,10 +228,17 @@ class HttpClient:
     def _ask(self, target: SplitResult, headers: Mapping[str, str]) -> Response:
         headers = {**self.headers, **headers}
         response = self._signed(target, headers)
-        if self.authorizer is not None and response.status in _UNAUTHORIZED and self.authorizer.renew(response):
+        if self.authorizer is None or response.status not in _UNAUTHORIZED:
+            return response
+        try:
+            renewed = self.authorizer.renew(response)
+        except BaseException:
             response.close()
-            response = self._signed(target, headers)
-        return response
+            raise
+        if not renewed:
+            return response
+        response.close()
+        return self._signed(target, headers)
 
     def _signed(self, target: SplitResult, headers: Mapping[str, str]) -> Response:
         if self.authorizer is None:
@@ -320,7 +327,7 @@ class HttpClient:
             plain.close()
             message = (
                 f"The certificate of {host} is not accepted: {error.verify_message}. "
-                "If it is signed by a private CA, name its bundle in source.url.caBundleRef."
+                "If it is signed by a private CA, name its bundle in the source's caBundleRef."
             )
             raise WorkerError(FailureCode.TLS_FAILED, message) from error
         except ssl.SSLError as error:

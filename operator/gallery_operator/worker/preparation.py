@@ -6,10 +6,11 @@ import io
 import logging
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gallery_operator.contract import DiskFacts, FailureCode, PrepareConfig, PvcSource, UrlSource
+from gallery_operator.contract import DiskFacts, FailureCode, OciSource, PrepareConfig, PvcSource
 from gallery_operator.worker import formats
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
@@ -26,19 +27,23 @@ from gallery_operator.worker.image import (
     require_size,
 )
 from gallery_operator.worker.imagedisk import open_disk
+from gallery_operator.worker.layer import ContainerDisk
 from gallery_operator.worker.layout import MIB
 from gallery_operator.worker.manifest import DISK, MANIFEST, TABLE, Location, Manifest, read_manifest, write_manifest
 from gallery_operator.worker.mirrors import fetch
 from gallery_operator.worker.onlooker import Onlooker
+from gallery_operator.worker.origin_oci import Artifact, find
 from gallery_operator.worker.origins import locate
+from gallery_operator.worker.place import Place, Remote
 from gallery_operator.worker.sparse import require_space
-from gallery_operator.worker.stage import STAGE, Stage, read_stage, write_stage
+from gallery_operator.worker.stage import STAGE, Stage, Step, read_stage, write_stage
 from gallery_operator.worker.survey import PieceTable, survey
 from gallery_operator.worker.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
 _DOWNLOAD = "download"
+_MEMBER = "member"
 _MAGIC_BYTES = 16
 
 
@@ -67,7 +72,7 @@ class Preparation:
         self._config = config
         self._tracker = tracker
         self._scratch = Path(config.scratch_dir)
-        self._checksum = Checksum(config.source.checksum)
+        self._checksum = Checksum(config.source.checksum if isinstance(config.source, PvcSource) else None)
         self._fingerprint = ""
 
     def run(self) -> Prepared:
@@ -77,9 +82,9 @@ class Preparation:
             WorkerError: The source cannot be fetched, is not what it should be, or does not fit.
         """
         source = self._config.source
-        if isinstance(source, UrlSource):
+        if not isinstance(source, PvcSource):
             self._fingerprint = fingerprint(self._config)
-            return self._left_by_earlier_attempt() or self._from_url(source)
+            return self._left_by_earlier_attempt() or self._from_network(source)
         fd = self._open_claim(source)
         try:
             # A claim's file may be another one at the next attempt, without any change of configuration.
@@ -109,7 +114,7 @@ class Preparation:
                     return found
             except FileNotFoundError:
                 log.info("an earlier attempt ended between two steps; the last one is repeated")
-        for name in (STAGE, DISK):
+        for name in (STAGE, _MEMBER, DISK):
             (self._scratch / name).unlink(missing_ok=True)
         return None
 
@@ -130,31 +135,67 @@ class Preparation:
         return None
 
     def _continue(self, stage: Stage) -> Prepared | None:
-        fd = _open(self._scratch / DISK)
+        path = self._scratch / (_MEMBER if stage.done == "member" else DISK)
+        fd = _open(path)
         if not stage.describes(identity(fd)):
             os.close(fd)
             log.warning("%s was changed by somebody else since an earlier attempt made it", DISK)
             return None
         log.info("going on where an earlier attempt stopped")
+        if stage.done == "member":
+            os.close(fd)
+            return self._from_file(path)
         return self._from_image(fd, stage.compression, "scratch", None)
 
-    # From a URL.
+    # From the network.
 
-    def _from_url(self, source: UrlSource) -> Prepared:
+    def _from_network(self, source: Remote) -> Prepared:
+        secrets = Path(self._config.secrets_dir)
+        if not isinstance(source, OciSource):
+            return self._from_place(locate(source, secrets))
+        artifact = find(source, secrets)
+        if artifact.archived:
+            return self._from_layers(artifact, source.path)
+        return self._from_place(artifact.places[0])
+
+    def _from_place(self, place: Place) -> Prepared:
         path = self._scratch / _DOWNLOAD
-        self._checksum = fetch(
-            locate(source, Path(self._config.secrets_dir)), path, fingerprint=self._fingerprint,
-            limit=container_limit(self._config.max_virtual_size), tracker=self._tracker, look=self._look,
-        )  # fmt: skip
+        self._fetch(place, path, self._look)
+        return self._from_file(path)
+
+    def _from_file(self, path: Path) -> Prepared:
+        """Go on with a verified file on the scratch volume, which becomes the disk or goes when that is made."""
         fd = _open(path)
         compression = compression_of(fd)
         if compression is not None:
-            return self._from_compressed(fd, compression, downloaded=path)
+            return self._from_compressed(fd, compression, path)
         # Said first: if this ends in between, there is no disk and the file is found under its old name.
-        self._write_stage(identity(fd), None)
+        self._write_stage("disk", identity(fd), None)
         path.replace(self._scratch / DISK)
         _remove(path)
         return self._from_image(fd, None, "scratch", None)
+
+    def _from_layers(self, artifact: Artifact, wanted: str | None) -> Prepared:
+        part, target = self._scratch / f"{_MEMBER}.part", self._scratch / _MEMBER
+        disk = ContainerDisk(wanted, part, limit=self._limit, tracker=self._tracker)
+        for number, place in enumerate(artifact.places):
+            layer = self._scratch / f"{_DOWNLOAD}-{number}"
+            self._fetch(place, layer, None)
+            if disk.take_from(layer):
+                part.replace(target)
+                self._write_stage("member", _identity_of(target), None)
+                _remove(layer)
+                return self._from_file(target)
+            _remove(layer)
+        message = f"The image has no file /{wanted or 'disk/*'}. Correct spec.source.oci.path, or the image."
+        raise WorkerError(FailureCode.SOURCE_NOT_FOUND, message)
+
+    def _fetch(self, place: Place, path: Path, look: Callable[[bytes, int | None], None] | None) -> None:
+        fetch(place, path, fingerprint=self._fingerprint, limit=self._limit, tracker=self._tracker, look=look)
+
+    @property
+    def _limit(self) -> int:
+        return container_limit(self._config.max_virtual_size)
 
     def _look(self, head: bytes, total: int | None) -> None:
         """Refuse from the first bytes what would be refused after hours."""
@@ -268,14 +309,13 @@ class Preparation:
         part, target = self._scratch / f"{DISK}.part", self._scratch / DISK
         with io.FileIO(os.dup(fd)) as file:
             file.seek(0)
-            limit = container_limit(self._config.max_virtual_size)
             also = onlooker.take if onlooker is not None else lambda _: None
-            decompress_file(file, compression, part, limit, self._tracker, also)
+            decompress_file(file, compression, part, self._limit, self._tracker, also)
         part.replace(target)
-        self._write_stage(_identity_of(target), compression)
+        self._write_stage("disk", _identity_of(target), compression)
 
-    def _write_stage(self, made: FileIdentity, compression: Compression | None) -> None:
-        what = {"fingerprint": self._fingerprint, "compression": compression}
+    def _write_stage(self, done: Step, made: FileIdentity, compression: Compression | None) -> None:
+        what = {"fingerprint": self._fingerprint, "done": done, "compression": compression}
         write_stage(self._scratch, Stage(**what, size=made.size, mtime_ns=made.mtime_ns))
 
     def _survey(

@@ -13,6 +13,7 @@ from gallery_operator.worker.http import ConnectionLost, HttpClient, Response, s
 log = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024
+_NO_MORE = frozenset({400, 401, 403, 404, 410})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class Body(Protocol):
 
 class RangesRefused(Exception):  # noqa: N818 - says what happened
     """A range was answered with something else than the range; one connection must do."""
+
+
+class AddressEnded(RangesRefused):
+    """The address that a redirect had led to is not valid any more; where it was at first there is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class ParallelBody:
         connections: int,
     ) -> None:
         same = same_origin(url, first.url)
+        self._redirected = url != first.url
         self._client = client if same else client.anonymous()
         self._url = first.url
         self._version = version
@@ -197,6 +203,8 @@ class ParallelBody:
         ):
             status = response.status
             response.close()
+            if self._redirected and status in _NO_MORE:
+                raise AddressEnded(f"the address that the file was redirected to has ended (status {status})")
             raise RangesRefused(f"a range of the file was answered with status {status} and not with the range")
         return response
 

@@ -1,6 +1,7 @@
 """How far a preparation got, so that a killed pod's successor need not fetch everything again."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,13 +11,16 @@ from gallery_operator.worker.manifest import write_atomically
 
 STAGE = "stage.json"
 
+Step = Literal["member", "disk"]
+
 
 class Stage(BaseModel):
-    """The image file that is on the scratch volume, verified, decompressed and durable.
+    """The file that is on the scratch volume, verified and durable.
 
     Attributes:
         fingerprint: Of the source and configuration.
-        size: Bytes of the file.
+        done: ``member``: the file is out of its archive; ``disk``: it is decompressed, and only not yet hashed.
+        size: Bytes of the file that the step made.
         mtime_ns: Its time of last change; a file that was touched since does not count.
         compression: How the source was compressed.
     """
@@ -24,6 +28,7 @@ class Stage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fingerprint: str
+    done: Step
     size: int
     mtime_ns: int
     compression: Compression | None = None

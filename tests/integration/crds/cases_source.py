@@ -144,7 +144,9 @@ def nested(template: Any) -> list[Case]:
     disk = {"resourceGroup": "rg-images", "location": "westeurope"}
     both = {"pageBlob": account, "managedDisk": disk}
     found: list[Case] = [
-        template("no source", {"spec.source": {}}, "set exactly one of source.url and source.pvc"),
+        template(
+            "no source", {"spec.source": {}}, "set exactly one of source.url, source.s3, source.oci and source.pvc"
+        ),
         template(
             "SAS", {"spec.source.url.url": "https://a.blob.core.windows.net/b?sig=c"}, "must not contain a signature"
         ),
@@ -157,8 +159,27 @@ def nested(template: Any) -> list[Case]:
         ),
         template("mirrors alone", {"spec.source.url.mirrors": ["https://a.example.com/b"]}, "mirrors need checksum"),
         template("mirror", {"spec.source.url.mirrors": ["https://a.example.com/b?sig=c"]}, "a mirror must be an"),
+        template("object", {"spec.source": {"s3": {"region": "eu-north-1", "bucket": "images", "key": "a"}}}),
+        template("object nowhere", {"spec.source": {"s3": {"bucket": "images", "key": "a"}}}, "set region, or the"),
+        template(
+            "endpoint", {"spec.source": {"s3": {"endpoint": "a", "bucket": "abc", "key": "a"}}}, "endpoint is an http"
+        ),
+        template(
+            "bucket", {"spec.source": {"s3": {"region": "a", "bucket": "a/b", "key": "a"}}}, "a bucket's name has"
+        ),
+        template(
+            "region", {"spec.source": {"s3": {"region": "A", "bucket": "abc", "key": "a"}}}, "a region is written"
+        ),
+        template("artifact", {"spec.source": {"oci": {"reference": f"r.example.org/a@sha256:{'a' * 64}"}}}),
+        template("tag", {"spec.source": {"oci": {"reference": "r.example.org/a:1"}}}, "a reference is written as"),
+        template(
+            "path in an image",
+            {"spec.source": {"oci": {"reference": f"r.example.org/a@sha256:{'a' * 64}", "path": ".."}}},
+            "path must not contain",
+        ),
         template("path", {"spec.source": {"pvc": {"claimName": "a", "path": "../b"}}}, "path must be relative"),
         template("check", {"spec.prerequisites": {"ignore": ["NET3"]}}, "the id of a check is three capital letters"),
+        template("bandwidth", {"spec.job": {"bandwidthLimit": "50 MB/s"}}, "a bandwidth limit is a whole number and"),
         template("size", {"spec.scratch": {"size": "much"}}, "a size is a number and a unit"),
         template(
             "zones",

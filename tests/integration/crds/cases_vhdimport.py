@@ -32,7 +32,15 @@ def vhd_import_cases() -> list[Case]:
     }
     sums_url = "checksums.url must be an absolute http or https URL without user info, query and spaces"
     one_key = "set exactly one of secretKeyRef and configMapKeyRef"
-    one_source = "set exactly one of source.url and source.pvc"
+
+    def s3(**change: Any) -> dict[str, Any]:
+        return {"spec.source": {"s3": {"region": "eu-north-1", "bucket": "images", "key": "debian.raw", **change}}}
+
+    def oci(reference: str, **more: Any) -> dict[str, Any]:
+        return {"spec.source": {"oci": {"reference": reference, **more}}}
+
+    digest = "@sha256:" + "a" * 64
+    one_source = "set exactly one of source.url, source.s3, source.oci and source.pvc"
     user_info = "url must not contain user info: give credentials as request headers in a Secret (headersSecretRef)"
     signature = "url must not contain a signature (a SAS is a secret)"
     absolute = "url must be an absolute http or https URL"
@@ -40,6 +48,8 @@ def vhd_import_cases() -> list[Case]:
     blob = {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "vhds"}
     disk = {"resourceGroup": "rg", "location": "westeurope"}
     mirror = "a mirror must be an absolute http or https URL without user info, query and spaces"
+    endpoint = "endpoint is an http or https URL without path, user info and query"
+    reference = "a reference is written as `host/repository@sha256:<hex>`"
     checksum = "checksum must be `sha256:` and 64 hexadecimal digits, or `sha512:` and 128"
     one_target = "set exactly one of destination.pageBlob, destination.managedDisk and destination.managedImage"
     return [
@@ -108,6 +118,31 @@ def vhd_import_cases() -> list[Case]:
             {"spec.source": {"pvc": {"claimName": "build", "checksum": "md5:abc"}}},
             checksum,
         ),
+        case("object", s3()),
+        case("object in MinIO", {"spec.source": {"s3": {"endpoint": "http://a:9000/", "bucket": "abc", "key": "ä b"}}}),
+        case(
+            "object nowhere", {"spec.source": {"s3": {"bucket": "images", "key": "a"}}}, "set region, or the endpoint"
+        ),
+        case("endpoint with bucket", s3(endpoint="https://s3.example.com/images"), endpoint),
+        case("endpoint with user", s3(endpoint="https://user@s3.example.com"), endpoint),
+        case("endpoint of another scheme", s3(endpoint="s3://images"), endpoint),
+        case("bucket with a path", s3(bucket="images/debian"), "a bucket's name has letters, digits"),
+        case("region in words", s3(region="EU Stockholm"), "a region is written as `eu-north-1`"),
+        case("checksum of an object", s3(checksum="md5:abc"), checksum),
+        case("artifact", oci("registry.example.org/images/debian" + digest)),
+        case("artifact with tag and port", oci("registry:5000/debian:12.7" + digest, path="disk/debian.qcow2")),
+        case("artifact by tag", oci("registry.example.org/debian:12"), reference),
+        case("artifact without registry", oci("images/debian" + digest), reference),
+        case("artifact with user", oci("user@registry.example.org/debian" + digest), reference),
+        case("artifact with scheme", oci("oci://registry.example.org/debian" + digest), reference),
+        case("artifact with a short digest", oci("registry.example.org/debian@sha256:abc"), reference),
+        case("artifact by SHA-512", oci("registry.example.org/debian@sha512:" + "a" * 128)),
+        case(
+            "path that goes up in an image",
+            oci("registry.example.org/debian" + digest, path="disk/../../a"),
+            "path must not contain '..'",
+            path="spec.source.oci.path",
+        ),
         case("absolute path", path("/etc/passwd"), relative, path="spec.source.pvc.path"),
         case("path that goes up", path("images/../../secret"), relative),
         case("path that only looks so", path("images/..debian..vhd")),
@@ -170,6 +205,12 @@ def vhd_import_cases() -> list[Case]:
             for name, before, after in [
                 ("source", {"url": {"url": "https://example.com/a"}}, {"url": {"url": "https://example.com/b"}}),
                 ("source", {"url": {"url": "https://example.com/a"}}, {"pvc": {"claimName": "build"}}),
+                ("source", s3()["spec.source"], s3(key="another")["spec.source"]),
+                (
+                    "source",
+                    oci("registry.example.org/a" + digest)["spec.source"],
+                    oci("registry.example.org/b" + digest)["spec.source"],
+                ),
                 ("definitionRef", {"name": "one"}, {"name": "two"}),
                 ("diskRole", "os", "data"),
                 ("destination", {"managedDisk": disk}, {"managedDisk": disk | {"diskName": "other"}}),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.worker.badserver import BadServer
+from tests.integration.worker.badserver import BadServer, Script, Seen
 
 from gallery_operator.worker.address import AddressRule
 from gallery_operator.worker.backoff import Backoff
@@ -128,6 +128,31 @@ def test_ranges_come_from_where_the_redirect_led_without_the_secrets(server: Bad
         assert all("x-token" not in each.headers for each in elsewhere.seen)
     finally:
         elsewhere.close()
+
+
+def test_a_redirect_that_ends_is_asked_for_anew_with_as_many_connections(
+    server: BadServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Registries send their clients to addresses that are signed for minutes."""
+    caplog.set_level("INFO")
+    disk = server.serve("/disk", location="/signed?token=1")
+    inner = Script(BODY, accept_ranges=True)
+    asked: list[str] = []
+
+    def signed(handler: Any) -> None:
+        if handler.path != disk.location:
+            handler._plain(403)
+            return
+        asked.append(handler.path)
+        server._serve(handler, inner, Seen(handler.path, {k.lower(): v for k, v in handler.headers.items()}))
+        if len(asked) == 6:
+            disk.location = "/signed?token=2"
+
+    server.serve("/signed", always=signed)
+    assert fetch(server.url("/disk"), tmp_path).read_bytes() == BODY
+    assert "/signed?token=2" in asked
+    assert caplog.text.count("fetching over 4 connections") == 2
+    assert "has ended (status 403)" in caplog.text
 
 
 def test_memory_is_bounded_by_the_window(server: BadServer) -> None:

@@ -6,6 +6,9 @@
 - ``/flaky/<tag>/<file>``: drops the first three connections of a tag, each a quarter further; then serves all
 - ``/slow/<bytes per second>/<file>``: serves at that rate
 - ``/private/<file>``: only with the header ``X-Disk-Token: <token>``, which ``/token`` sets (PUT)
+- ``/v2/<repository>/manifests|blobs/<digest>``: a registry: the file ``<digest>``, with ``:`` as ``-``, for who has a
+  token as password
+- ``/images/<file>``: a bucket: the same as ``/disks/<file>``, for who signs (version 4) with a token as secret key
 - ``/redirect?to=<url>``: redirects there
 - ``/garbage``: text that is no disk
 - ``/qcow2-with-backing-file``: a qcow2 image that wants to be read together with ``/etc/passwd``
@@ -18,8 +21,12 @@ The same over TLS, with a certificate of a private CA, on the second port.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import os
 import random
+import re
 import ssl
 import struct
 from collections import Counter
@@ -146,6 +153,42 @@ async def private(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(_file(request))
 
 
+async def registry(request: web.Request) -> web.StreamResponse:
+    """Serve a manifest or a blob with basic authentication."""
+    kind, _, proof = request.headers.get("Authorization", "").partition(" ")
+    password = base64.b64decode(proof).decode().partition(":")[2] if kind == "Basic" else ""
+    if password not in request.app[STATE].tokens:
+        raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="disks"'})
+    return web.FileResponse(request.app[STATE].data / request.match_info["digest"].replace(":", "-"))
+
+
+async def bucket(request: web.Request) -> web.StreamResponse:
+    """Serve a file with a signature."""
+    if not any(is_signed(request, secret) for secret in request.app[STATE].tokens):
+        raise web.HTTPForbidden(text="<Error><Code>SignatureDoesNotMatch</Code></Error>")
+    return web.FileResponse(_file(request))
+
+
+def is_signed(request: web.Request, secret: str) -> bool:
+    """Whether a request has a signature, version 4, with a secret key (Amazon S3 API reference)."""
+    match = re.fullmatch(
+        r"AWS4-HMAC-SHA256 Credential=[^/]+/(\d+/[^/]+/s3/aws4_request), ?SignedHeaders=([a-z0-9;-]+), ?Signature=(.+)",
+        request.headers.get("Authorization", ""),
+    )
+    if match is None:
+        return False
+    scope, names, signature = match.groups()
+    headers = "".join(f"{name}:{request.headers.get(name, '').strip()}\n" for name in names.split(";"))
+    body = request.headers.get("x-amz-content-sha256", "")
+    canonical = "\n".join([request.method, request.raw_path.split("?")[0], request.query_string, headers, names, body])
+    moment = request.headers.get("x-amz-date", "")
+    text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = f"AWS4{secret}".encode()
+    for part in (*scope.split("/"), text):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.compare_digest(key.hex(), signature)
+
+
 async def set_token(request: web.Request) -> web.Response:
     """Accept one more token."""
     request.app[STATE].tokens.append((await request.text()).strip())
@@ -187,8 +230,8 @@ async def count(
     return await handler(request)
 
 
-async def serve(data: Path, tls: Path, http: int, https: int) -> None:
-    """Serve until the process is ended."""
+def server(data: Path) -> web.Application:
+    """Return the server for a folder of files."""
     application = web.Application(middlewares=[count])
     application[STATE] = State(data)
     application.add_routes(
@@ -200,6 +243,8 @@ async def serve(data: Path, tls: Path, http: int, https: int) -> None:
             web.get("/slow/{rate}/{name}", slow),
             web.get("/private/{name}", private),
             web.put("/token", set_token),
+            web.get("/v2/{repository:.+}/{kind:manifests|blobs}/{digest:sha256:[0-9a-f]+}", registry),
+            web.get("/images/{name}", bucket),
             web.get("/redirect", redirect),
             web.get("/garbage", garbage),
             web.get("/qcow2-with-backing-file", backing),
@@ -207,7 +252,12 @@ async def serve(data: Path, tls: Path, http: int, https: int) -> None:
             web.get("/{name}", disks),
         ]
     )
-    runner = web.AppRunner(application, access_log=None)
+    return application
+
+
+async def serve(data: Path, tls: Path, http: int, https: int) -> None:
+    """Serve until the process is ended."""
+    runner = web.AppRunner(server(data), access_log=None)
     await runner.setup()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tls / "tls.crt", tls / "tls.key")

@@ -89,6 +89,40 @@ def test_only_prepare_sees_headers_and_only_upload_sees_the_target() -> None:
     assert {each["name"] for each in upload["volumes"]} == {"scratch", "tmp", "target"}
 
 
+@pytest.mark.parametrize(
+    ("source", "name", "secret"),
+    [
+        (
+            {"s3": {"region": "a", "bucket": "abc", "key": "k", "credentialsSecretRef": {"name": "s"}}},
+            "credentials",
+            {"secretName": "s"},
+        ),
+        (
+            {"oci": {"reference": f"r.example.org/a@sha256:{'a' * 64}", "pullSecretRef": {"name": "s"}}},
+            "pull-secret",
+            {"secretName": "s", "items": [{"key": ".dockerconfigjson", "path": "config.json"}]},
+        ),
+    ],
+)
+def test_only_prepare_sees_what_opens_a_bucket_or_a_registry(source: Json, name: str, secret: Json) -> None:
+    ((kind, disk),) = source.items()
+    owner = vhd_import(source={kind: {**disk, "caBundleRef": {"name": "c"}}})
+    prepare = pod_of(jobs.job(owner, "j", "prepare", CONFIG, "s", None, SETTINGS))
+    volumes = {each["name"]: each for each in prepare["volumes"]}
+    assert set(volumes) == {"scratch", "tmp", name, "ca"}
+    assert volumes[name]["secret"] == secret
+    assert volumes["ca"]["configMap"] == {"name": "c", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    (container,) = prepare["containers"]
+    mounts = {each["name"]: each for each in container["volumeMounts"]}
+    assert mounts[name] == {"name": name, "mountPath": f"/etc/worker/{name}", "readOnly": True}
+    assert mounts["ca"]["mountPath"] == "/etc/worker/ca"
+    upload = pod_of(jobs.job(owner, "j", "upload", CONFIG, "s", "t", SETTINGS))
+    assert {each["name"] for each in upload["volumes"]} == {"scratch", "tmp", "target"}
+    public = vhd_import(source={kind: {key: value for key, value in disk.items() if not key.endswith("Ref")}})
+    without = pod_of(jobs.job(public, "j", "prepare", CONFIG, "s", None, SETTINGS))
+    assert {each["name"] for each in without["volumes"]} == {"scratch", "tmp"}
+
+
 @pytest.mark.parametrize("path", ["disk.vhd", None])
 def test_claim_is_read_only_as_file_system_or_device(path: str | None) -> None:
     source = {"pvc": {"claimName": "build", **({"path": path} if path else {})}}

@@ -69,6 +69,38 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
         "unit/worker/test_small.py": ("test_a_bomb_is_met_piece_by_piece",),
     },
     "endless body": {f"{_WORKER}/test_download.py": ("test_an_endless_body_stops_at_the_limit",)},
+    # A bad registry, bad object storage.
+    "other bytes than the digest says": {
+        f"{_WORKER}/test_registry.py": (
+            "test_a_manifest_that_is_not_the_one_asked_for",
+            "test_a_layer_that_is_not_the_one_of_the_manifest",
+        )
+    },
+    "a proof that ends midway": {
+        f"{_WORKER}/test_registry.py": (
+            "test_a_token_that_ends_in_the_middle_of_a_layer",
+            "test_a_token_server_that_is_down_for_a_moment",
+        ),
+        f"{_WORKER}/test_s3.py": ("test_session_tokens_that_are_renewed_are_taken_up",),
+    },
+    "a registry that lures elsewhere": {
+        f"{_WORKER}/test_registry.py": (
+            "test_a_registry_may_not_send_a_client_anywhere_for_a_token",
+            "test_the_token_stays_with_the_registry_when_it_sends_elsewhere_for_the_layer",
+        ),
+        f"{_WORKER}/test_s3.py": ("test_keys_do_not_follow_a_redirect_to_a_stranger",),
+    },
+    "hostile archives": {
+        f"{_WORKER}/test_registry.py": (
+            "test_links_are_not_followed",
+            "test_a_layer_that_grows_without_end_is_stopped",
+        ),
+        "unit/worker/test_remote_sources.py": (
+            "test_a_header_that_wants_much_memory_is_refused",
+            "test_other_names_are_passed_over",
+            "test_damage_never_escapes_as_another_error",
+        ),
+    },
     # Bad files and volumes.
     "full scratch volume": {
         f"{_WORKER}/test_process.py": ("test_a_scratch_volume_that_is_too_small",),
@@ -151,5 +183,5 @@ def test_every_fault_has_its_tests(fault: str) -> None:
 
 def test_they_are_counted() -> None:
     """A fault that is taken from the list is taken from the promise."""
-    assert len(FAULTS) == 21
-    assert sum(len(names) for shown in FAULTS.values() for names in shown.values()) >= 48
+    assert len(FAULTS) == 25
+    assert sum(len(names) for shown in FAULTS.values() for names in shown.values()) >= 72

@@ -102,6 +102,26 @@ def verified(applied: Applied) -> None:
     assert applied.azure.blob_digest(status["target"]["blobUrl"]) == digest(PREPARED)
 
 
+@example("import-from-oci.yaml")
+def from_registry(applied: Applied) -> None:
+    """The artifact's only layer has become a managed disk."""
+    (found,) = applied.ready("import-from-oci.yaml")
+    assert (found["status"]["disk"]["format"], found["status"]["disk"]["compression"]) == ("qcow2", "xz")
+    body = applied.only("import-from-oci.yaml")
+    assert body["id"] == f"{COMPUTE}/disks/debian-12-from-registry"
+    assert uploaded(body)["osType"] == "Linux"
+    has(applied, body["id"], PREPARED)
+
+
+@example("import-from-s3.yaml")
+def from_bucket(applied: Applied) -> None:
+    """The object, for which a signature was asked, has become a managed disk for data."""
+    body = applied.only("import-from-s3.yaml")
+    assert body["id"] == f"{COMPUTE}/disks/reference-data-from-bucket"
+    assert "osType" not in uploaded(body)
+    has(applied, body["id"], DATA)
+
+
 @example("refused-image.yaml")
 def refused(applied: Applied) -> None:
     """Nothing is in Azure, and status names what is wrong."""

@@ -51,6 +51,7 @@ def prepare(sandbox: Sandbox) -> dict[str, str]:
     for name in sorted(set(NAMESPACES.values())):
         cluster.kube.apply(namespace(name, **{names.SANDBOX_LABEL: "scenario"}))
     sandbox.secret("uefi-keys", {"pk.pem": certificate("platform key")})
+    _logins(sandbox)
     hashed = hashlib.sha256(b"a boot loader with a hole").hexdigest()
     sandbox.configmap("uefi-keys", {"db.pem": certificate("boot loaders"), "dbx.txt": f"{hashed}\n"})
     sandbox.configmap("publisher-keys", {"images.asc": key})
@@ -68,6 +69,17 @@ def sign(cluster: Cluster, sums: dict[str, str]) -> str:
     served = json.dumps({"SHA256SUMS": text, "SHA256SUMS.asc": signature})
     disks.inside(cluster.kube, "python3", "-c", program, stdin=served.encode())
     return str(secret.extract_certificate())
+
+
+def _logins(sandbox: Sandbox) -> None:
+    """Secrets for the registry and the object storage, both of which are the disk server."""
+    password = sandbox.canary("registry")
+    login = {"auths": {names.EXAMPLES_HOST: {"username": "puller", "password": password}}}
+    sandbox.secret("registry-login", {".dockerconfigjson": json.dumps(login)})
+    key = sandbox.canary("bucket")
+    sandbox.secret("bucket-keys", {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": key})
+    for secret in (password, key):
+        disks.accept_token(sandbox.cluster.kube, secret)
 
 
 def arm(cluster: Cluster, *steps: tuple[str, str, Json | None]) -> list[Json]:
