@@ -207,7 +207,17 @@ _FULL: dict[str, list[Json]] = {
         },
         {
             "source": {
-                "url": {"url": "https://example.com/debian.qcow2.xz"},
+                "url": {
+                    "url": "https://example.com/debian.qcow2.xz",
+                    "checksums": {
+                        "url": "https://example.com/SHA256SUMS",
+                        "file": "debian.qcow2.xz",
+                        "signature": {
+                            "url": "https://example.com/SHA256SUMS.asc",
+                            "secretKeyRef": {"name": "keys", "key": "publisher.asc"},
+                        },
+                    },
+                },
                 "vmGuestState": {
                     "url": {
                         "url": "https://example.com/debian.vmgs",

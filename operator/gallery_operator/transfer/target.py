@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.storage.blob import BlobClient, BlobLeaseClient
 
 from gallery_operator.api.destination import ManagedDisk as DiskWanted
 from gallery_operator.azure import resource_ids
@@ -159,11 +160,18 @@ class BlobWithSas(Destination):
         if not _is_unfinished(found.metadata or {}):
             return f"{self._place.url} is no unfinished upload: it is left alone."
         try:
-            worker.call("deleting the blob", lambda client: client.delete_blob())
+            worker.call("deleting the blob", _delete)
         except HttpResponseError as error:
             message = f"{refused(worker.name, 'to delete the blob', error).message} The SAS must allow to delete, too."
             raise UploadError(UploadExit.DESTINATION, message) from None
         return f"{self._place.url} is deleted."
+
+
+def _delete(client: BlobClient) -> None:
+    # The lease of an upload that was killed lives for a minute more; often there is none.
+    with contextlib.suppress(HttpResponseError):
+        BlobLeaseClient(client).break_lease(lease_break_period=0)
+    client.delete_blob()
 
 
 def _sas_too_narrow(name: str, error: HttpResponseError) -> UploadError:

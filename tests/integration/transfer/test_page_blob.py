@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pysequoia import SignatureMode, Tsk, sign
 from tests.integration.transfer.command import Command
 from tests.integration.worker import images
 from tests.integration.worker.badserver import BadServer
@@ -120,6 +121,28 @@ def test_a_url_as_disk(upload: Upload, server: BadServer, tmp_path: Path) -> Non
     assert "use https, or give the file's checksum" in refused.err
     ended = upload.command.run(*arguments, "--checksum", digest)
     assert (ended.code, ended.out, ended.err) == (0, "", ""), "quiet"
+    assert upload.stage.content() == upload.stage.vhd
+
+
+def test_a_signed_list_of_checksums(upload: Upload, server: BadServer, tmp_path: Path) -> None:
+    secret = Tsk.generate(user_id="Publisher <p@example.org>")
+    sums = f"{hashlib.sha512(upload.stage.data).hexdigest()} *debian.raw\n".encode()
+    server.serve("/disk", upload.stage.data)
+    server.serve("/SHA512SUMS", sums)
+    server.serve("/SHA512SUMS.sign", sign(secret.signer(), sums, mode=SignatureMode.DETACHED))
+    key = tmp_path / "key.asc"
+    key.write_text(str(Tsk.generate(user_id="Somebody").extract_certificate()))
+    arguments = (
+        *(server.url("/disk"), upload.url, "--sas-file", str(upload.sas_file), "--no-check", "--output", "json"),
+        *("--checksums", server.url("/SHA512SUMS"), "--checksums-file", "debian.raw"),
+        *("--signature", server.url("/SHA512SUMS.sign"), "--signing-key", str(key)),
+    )
+    refused = upload.command.run(*arguments)
+    assert (refused.code, refused.report["error"]["code"]) == (4, "SignatureInvalid")
+    key.write_text(str(secret.extract_certificate()))
+    ended = upload.command.run(*arguments)
+    assert ended.code == 0, ended.err
+    assert ended.report["facts"]["source_checksum"] == f"sha512:{hashlib.sha512(upload.stage.data).hexdigest()}"
     assert upload.stage.content() == upload.stage.vhd
 
 
@@ -313,7 +336,7 @@ def _not_a_disk(disk: Path) -> None:
 
 def _cut(disk: Path) -> None:
     images.convert(disk, "qcow2", disk.with_suffix(".qcow2"))
-    disk.write_bytes(disk.with_suffix(".qcow2").read_bytes()[: 1 * MIB])
+    disk.write_bytes(disk.with_suffix(".qcow2").read_bytes()[: 300 * 1024])
 
 
 @pytest.mark.parametrize(
