@@ -174,6 +174,7 @@ _FULL: dict[str, list[Json]] = {
                 "pageBlob": {"storageAccountId": STORAGE_ACCOUNT, "container": "vhds", "blobName": "debian.vhd"}
             },
             "scratch": {"storageClassName": "fast", "size": "128Gi"},
+            "verification": {"readBack": "Full"},
             "job": {
                 "resources": {"limits": {"memory": "1Gi"}},
                 "nodeSelector": {"kubernetes.io/arch": "amd64"},
