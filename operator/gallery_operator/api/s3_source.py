@@ -55,6 +55,7 @@ class S3Disk(ApiModel):
             "a bucket's name has letters, digits, '.', '-' and '_', and starts and ends with a letter or digit",
             min_length=3,
             max_length=63,
+            description="Bucket that has the object.",
         ),
     ]
     key: Annotated[str, Field(min_length=1, max_length=1024, description="Key of the object; not percent-encoded.")]

@@ -8,6 +8,9 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -20,6 +23,7 @@ from gallery_operator.contract import FailureCode, OciSource, S3Source
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.mirrors import fetch
 from gallery_operator.worker.origin_oci import find
+from gallery_operator.worker.origin_s3 import SigV4
 from gallery_operator.worker.origins import locate
 from gallery_operator.worker.place import Place
 from gallery_operator.worker.tracking import Tracker
@@ -98,3 +102,17 @@ def test_its_bucket(served: int, tmp_path: Path) -> None:
     (tmp_path / "download.json").unlink()
     with pytest.raises(WorkerError, match="SignatureDoesNotMatch"):
         fetched(locate(source, tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/images//../x", "/images/a//b/./c", "/images/%C3%A4%20b%2Bc%3D~%281%29"])
+def test_paths_are_signed_as_they_are_sent(path: str, tmp_path: Path) -> None:
+    """What libraries like to tidy up is part of an object's key."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        (tmp_path / name).write_text("key")
+    target, headers = SigV4("eu-north-1", tmp_path).sign(urlsplit(f"https://s3.example.org:9000{path}"), {})
+    request: Any = SimpleNamespace(
+        method="GET", raw_path=target.path, query_string="", headers={k.lower(): v for k, v in headers.items()}
+    )
+    request.headers["Authorization"] = headers["Authorization"]
+    assert diskserver.is_signed(request, "key")
+    assert not diskserver.is_signed(request, "another")
