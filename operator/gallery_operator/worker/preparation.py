@@ -269,8 +269,7 @@ class Preparation:
         with io.FileIO(os.dup(fd)) as file:
             file.seek(0)
             limit = container_limit(self._config.max_virtual_size)
-            also = onlooker.take if onlooker is not None else lambda _: None
-            decompress_file(file, compression, part, limit, self._tracker, also)
+            decompress_file(file, compression, part, limit, self._tracker, onlooker)
         part.replace(target)
         self._write_stage(_identity_of(target), compression)
 
