@@ -10,7 +10,8 @@ from gallery_operator.worker.formats.maps import Segment, block_map
 from gallery_operator.worker.layout import MIB, PAGE_BYTES, Range, round_up
 from gallery_operator.worker.sparse import data_extents
 
-_UNPACKED_SEGMENTS = 64  # of 64 KiB as a rule, of 2 MiB at most
+_UNPACKED_BYTES = 4 * MIB
+"""How much of what was decompressed is kept: checks read little pieces, many of the same block."""
 
 
 def open_disk(fd: int, info: ImageInfo) -> Disk:
@@ -46,7 +47,7 @@ class ImageDisk:
         self._source = FdSource(fd)
         self._map = block_map(self._source, info)
         self._fd = fd
-        self._unpacked = lru_cache(_UNPACKED_SEGMENTS)(self._map.unpack)
+        self._unpacked = lru_cache(max(2, _UNPACKED_BYTES // self._map.block))(self._map.unpack)
 
     @property
     def size(self) -> int:
