@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -245,6 +246,26 @@ def test_a_bomb_is_stopped_at_the_limit(compression: str, pvc_config: Make, tmp_
     assert error.code == FailureCode.TOO_LARGE
     written = sum(each.stat().st_blocks * 512 for each in (tmp_path / "scratch").iterdir())
     assert written < MIB
+
+
+def test_an_image_that_is_a_bomb_takes_no_room(pvc_config: Make, tmp_path: Path) -> None:
+    """Every cluster of it is the same compressed one: 256 MiB in a file of some KiB."""
+    raw, image = tmp_path / "raw", tmp_path / "source" / "bomb"
+    cluster = (bytes(510) + b"\x55\xaa" + b"boom" * 16_256)[:65_536]
+    raw.write_bytes(cluster + bytes(256 * MIB - len(cluster)))
+    images.convert(raw, "qcow2-compressed", image)
+    body = bytearray(image.read_bytes())
+    (l1,) = struct.unpack_from(">Q", body, 40)
+    (l2,) = struct.unpack_from(">Q", body, l1)
+    table = l2 & 0x00FF_FFFF_FFFF_FE00
+    body[table : table + 4096 * 8] = body[table : table + 8] * 4096
+    image.write_bytes(body)
+    assert len(body) < MIB
+    assert refused(pvc_config("bomb", max_virtual_size=64 * MIB)).code == FailureCode.TOO_LARGE
+    report = run(pvc_config("bomb", max_virtual_size=256 * MIB, guest=GuestProfile(disk_role="data")))
+    assert report.disk is not None
+    assert report.disk.sha256 == hashlib.sha256(images.fixed_vhd(cluster * 4096)).hexdigest()
+    assert sum(each.stat().st_blocks * 512 for each in (tmp_path / "scratch").iterdir()) < MIB
 
 
 @pytest.mark.parametrize("compression", sorted(images.COMPRESSORS))
