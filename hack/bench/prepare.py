@@ -13,7 +13,8 @@ The disk is random words (they compress about 2:1, as an installed system does) 
 files are compressed with `xz -T0 -1` and `zstd -3`: xz cuts a file into blocks then, as its versions since 5.6 do by
 default; `--xz-threads 1` makes one block instead. `xz -d` runs as the distribution has it; `--xz-decode=-T0` gives it
 all processors. "Written" is what the kernel counts as sent towards storage (pages that became dirty), in whole; for it
-the folder must not be a tmpfs. The last line is the smaller ratio of the two.
+the folder must not be a tmpfs. Before it all come the limits of the machine (``hardware.py``): compare "today" and
+ours with the disk, SHA-256 and the decompression of the same files. The last line is the smaller ratio of the two.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Measure time and memory of the worker on a large sparse disk.
 
-    .venv/bin/python hack/bench/worker.py [--size 64] [--data 1] [--concurrency 16] [--folder DIR]
+    .venv/bin/python hack/bench/worker.py [--size 64] [--data 1] [--format raw] [--concurrency 16] [--folder DIR]
 
-Makes a sparse raw disk of ``--size`` GiB with ``--data`` GiB of random bytes in it, prepares it in place and
+Makes a sparse disk of ``--size`` GiB with ``--data`` GiB of random bytes in it, prepares it in place and
 uploads it into Azurite (through the test stand of ``tests/support/azure.py``), each as a process of its own.
 Prints wall time, CPU time and the largest resident set. Nothing is left behind.
 """
@@ -43,6 +43,15 @@ def make_disk(path: Path, size: int, data: int) -> None:
         file.truncate(size)
 
 
+IMAGES = {
+    "qcow2": ["-O", "qcow2"],
+    "qcow2-compressed": ["-c", "-O", "qcow2"],
+    "vhdx": ["-O", "vhdx"],
+    "vhd": ["-O", "vpc", "-o", "subformat=dynamic,force_size"],
+    "vmdk": ["-O", "vmdk", "-o", "subformat=streamOptimized"],
+}
+
+
 def run(job: str, config: dict[str, object], folder: Path) -> Report:
     """Run one worker and print what it took."""
     log = folder / "termination-log"
@@ -68,6 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=float, default=64, help="GiB of the disk")
     parser.add_argument("--data", type=float, default=1, help="GiB of random data in it")
+    parser.add_argument("--format", choices=["raw", *IMAGES], default="raw", help="of the image on the claim")
     parser.add_argument("--concurrency", type=int, default=16, help="requests in flight")
     parser.add_argument("--folder", type=Path, default=None, help="where to work (a file system with holes)")
     options = parser.parse_args()
@@ -76,7 +86,15 @@ def main() -> None:
         for each in ("scratch", "source", "azure"):
             (folder / each).mkdir()
         size = int(options.size * GIB)
-        make_disk(folder / "source" / "disk", size, int(options.data * GIB))
+        make_disk(folder / "raw", size, int(options.data * GIB))
+        if options.format == "raw":
+            (folder / "raw").replace(folder / "source" / "disk")
+        else:
+            image = folder / "source" / "disk"
+            subprocess.run(
+                ["qemu-img", "convert", "-f", "raw", *IMAGES[options.format], folder / "raw", image], check=True
+            )
+            (folder / "raw").unlink()
         common: dict[str, object] = {"scratch_dir": str(folder / "scratch"), "source_dir": str(folder / "source"),
                                      "port": 0}  # fmt: skip
         prepared = run("prepare", {

@@ -1,7 +1,6 @@
 """From a file in any format to the disk in it. Used by ``prepare`` and by ``gallery-operator check``."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +15,7 @@ from gallery_operator.worker.formats import FdSource, ImageInfo
 from gallery_operator.worker.formats.inspect import Compression, DiskFormat
 from gallery_operator.worker.imagedisk import open_disk
 from gallery_operator.worker.layout import MIB, round_up
+from gallery_operator.worker.onlooker import Onlooker
 from gallery_operator.worker.sparse import SparseWriter
 from gallery_operator.worker.tracking import Tracker
 
@@ -88,7 +88,7 @@ def decompress_file(
     target: Path,
     limit: int,
     tracker: Tracker,
-    also: Callable[[bytes], None] = lambda _: None,
+    onlooker: Onlooker | None = None,
 ) -> None:
     """Decompress into a sparse file.
 
@@ -98,7 +98,7 @@ def decompress_file(
         target: The file to make.
         limit: Most bytes of output.
         tracker: Shows how far it is, in compressed bytes.
-        also: Gets all bytes too, as they are written.
+        onlooker: Gets all bytes too, as they are written.
 
     Raises:
         WorkerError: ``TooLarge`` beyond the limit, ``CorruptImage``, ``ScratchFull``.
@@ -108,8 +108,9 @@ def decompress_file(
     writer = SparseWriter(target, limit=limit, too_large=message)
     try:
         for data in decompress(kind, file, tracker.advance):
-            writer.write(data)
-            also(data)
+            not_zero = writer.write(data)
+            if onlooker is not None:
+                onlooker.take(data) if not_zero else onlooker.skip(len(data))
         writer.sync()
     finally:
         writer.close()

@@ -10,7 +10,8 @@ from gallery_operator.worker.formats.maps import Segment, block_map
 from gallery_operator.worker.layout import MIB, PAGE_BYTES, Range, round_up
 from gallery_operator.worker.sparse import data_extents
 
-_UNPACKED_SEGMENTS = 64  # of 64 KiB as a rule, of 2 MiB at most
+_UNPACKED_BYTES = 4 * MIB
+"""How much of what was decompressed is kept: checks read little pieces, many of the same block."""
 
 
 def open_disk(fd: int, info: ImageInfo) -> Disk:
@@ -46,7 +47,7 @@ class ImageDisk:
         self._source = FdSource(fd)
         self._map = block_map(self._source, info)
         self._fd = fd
-        self._unpacked = lru_cache(_UNPACKED_SEGMENTS)(self._map.unpack)
+        self._unpacked = lru_cache(max(2, _UNPACKED_BYTES // self._map.block))(self._map.unpack)
 
     @property
     def size(self) -> int:
@@ -93,9 +94,17 @@ class ImageDisk:
         length = min(length, self.size - offset)
         if length <= 0 or offset < 0:
             return b""
+        segments = self._segments(offset, length)
+        if len(segments) == 1 and not segments[0].packed:
+            start, end, where = segments[0].start, segments[0].end, segments[0].offset
+            if start <= offset and offset + length <= min(end, self.data_size):
+                # The usual case, without a copy.
+                data = self._source.pread(length, where + offset - start)
+                if len(data) == length:
+                    return data
         buffer = bytearray(length)
         with memoryview(buffer) as view:
-            self.pread_into(view, offset)
+            self._read(view, offset, segments)
         return bytes(buffer)
 
     def pread_into(self, buffer: memoryview, offset: int) -> None:
@@ -109,8 +118,20 @@ class ImageDisk:
             WorkerError: ``CorruptImage``.
             OSError: The file cannot be read, or has become shorter than it was.
         """
+        self._read(buffer, offset, self._segments(offset, len(buffer)))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _segments(self, offset: int, length: int) -> list[Segment]:
+        return list(self._map.segments(offset, min(offset + length, self.data_size)))
+
+    def _read(self, buffer: memoryview, offset: int, segments: list[Segment]) -> None:
         at, end = offset, min(offset + len(buffer), self.data_size)
-        for segment in self._map.segments(offset, end):
+        for segment in segments:
             start, stop = max(segment.start, at), min(segment.end, end)
             if start >= stop:
                 continue
@@ -118,12 +139,6 @@ class ImageDisk:
             self._fill(buffer[start - offset : stop - offset], segment, start - segment.start)
             at = stop
         _clear(buffer[at - offset :])
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
     def _allocated(self) -> Iterator[Range]:
         for segment in self._map.segments(0, self.data_size):

@@ -309,8 +309,7 @@ class Preparation:
         part, target = self._scratch / f"{DISK}.part", self._scratch / DISK
         with io.FileIO(os.dup(fd)) as file:
             file.seek(0)
-            also = onlooker.take if onlooker is not None else lambda _: None
-            decompress_file(file, compression, part, self._limit, self._tracker, also)
+            decompress_file(file, compression, part, self._limit, self._tracker, onlooker)
         part.replace(target)
         self._write_stage("disk", _identity_of(target), compression)
 

@@ -63,19 +63,21 @@ class SparseWriter:
         os.ftruncate(self._fd, position)
         self.position = position
 
-    def write(self, data: bytes) -> None:
-        """Append bytes."""
+    def write(self, data: bytes) -> bool:
+        """Append bytes; return whether any of them is not zero."""
         if self._limit is not None and self.position + len(data) > self._limit:
             raise WorkerError(FailureCode.TOO_LARGE, self._too_large)
-        start = 0
+        start, written = 0, False
         while start < len(data):
             # Blocks end at multiples of _BLOCK of the file, so that holes fall on the file system's blocks.
             end = min(len(data), start + _BLOCK - (self.position + start) % _BLOCK)
             piece = data[start:end] if (start, end) != (0, len(data)) else data
             if not is_zero(piece):
                 self._pwrite(piece, self.position + start)
+                written = True
             start = end
         self.position += len(data)
+        return written
 
     def skip(self, length: int) -> None:
         """Append zeros without writing them."""

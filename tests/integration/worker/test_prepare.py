@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.integration.worker import images
 from tests.integration.worker.badserver import BadServer
 
 from gallery_operator.contract import FailureCode, GuestProfile, PrepareConfig, PrerequisitesConfig, Report
-from gallery_operator.worker.errors import WorkerError
+from gallery_operator.worker.errors import Stopped, WorkerError
 from gallery_operator.worker.manifest import read_manifest
 from gallery_operator.worker.prepare import prepare
 from gallery_operator.worker.tracking import Tracker
@@ -70,6 +71,48 @@ def test_every_compression_from_a_claim(compression: str, pvc_config: Make, tmp_
     assert report.disk is not None
     assert report.disk.sha256 == hashlib.sha256(images.fixed_vhd(data)).hexdigest()
     assert report.disk.compression == compression
+
+
+@pytest.mark.parametrize("compression", sorted(images.COMPRESSORS))
+@pytest.mark.parametrize("kind", ["raw", "odd raw", "fixed VHD"])
+def test_a_compressed_disk_is_read_once(
+    kind: str, compression: str, pvc_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_again(*_: object) -> None:
+        raise AssertionError("the disk was read again after it had been written")
+
+    monkeypatch.setattr("gallery_operator.worker.preparation.survey", read_again)
+    data = images.disk_bytes(8 * MIB + (512 * 3 if kind == "odd raw" else 0))
+    vhd = images.fixed_vhd(data)
+    suffix, compress = images.COMPRESSORS[compression]
+    (tmp_path / "source" / f"disk{suffix}").write_bytes(compress(vhd if kind == "fixed VHD" else data))
+    report = run(pvc_config(f"disk{suffix}"))
+    assert report.disk is not None
+    assert report.disk.format == ("vhd" if kind == "fixed VHD" else "raw")
+    assert report.disk.sha256 == hashlib.sha256(vhd).hexdigest()
+
+
+def test_who_is_ended_after_the_decompression_leaves_only_the_reading_to_do(
+    server: BadServer, url_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = images.disk_bytes()
+    body = images.COMPRESSORS["xz"][1](data)
+    server.serve("/disk", body)
+    config = url_config(server.url("/disk"), "sha256:" + hashlib.sha256(body).hexdigest())
+    with monkeypatch.context() as patched:
+
+        def ended(*_: object) -> None:
+            raise Stopped
+
+        patched.setattr("gallery_operator.worker.preparation.write_manifest", ended)
+        with pytest.raises(Stopped):
+            run(config)
+    monkeypatch.setattr("gallery_operator.worker.preparation.decompress_file", ended)
+    monkeypatch.setattr("gallery_operator.worker.preparation.fetch", ended)
+    report = run(config)
+    assert report.disk is not None
+    assert report.disk.sha256 == hashlib.sha256(images.fixed_vhd(data)).hexdigest()
+    assert report.disk.compression == "xz"
 
 
 @pytest.mark.parametrize("kind", ["raw", *images.QEMU_OPTIONS])
@@ -203,6 +246,26 @@ def test_a_bomb_is_stopped_at_the_limit(compression: str, pvc_config: Make, tmp_
     assert error.code == FailureCode.TOO_LARGE
     written = sum(each.stat().st_blocks * 512 for each in (tmp_path / "scratch").iterdir())
     assert written < MIB
+
+
+def test_an_image_that_is_a_bomb_takes_no_room(pvc_config: Make, tmp_path: Path) -> None:
+    """Every cluster of it is the same compressed one: 256 MiB in a file of some KiB."""
+    raw, image = tmp_path / "raw", tmp_path / "source" / "bomb"
+    cluster = (bytes(510) + b"\x55\xaa" + b"boom" * 16_256)[:65_536]
+    raw.write_bytes(cluster + bytes(256 * MIB - len(cluster)))
+    images.convert(raw, "qcow2-compressed", image)
+    body = bytearray(image.read_bytes())
+    (l1,) = struct.unpack_from(">Q", body, 40)
+    (l2,) = struct.unpack_from(">Q", body, l1)
+    table = l2 & 0x00FF_FFFF_FFFF_FE00
+    body[table : table + 4096 * 8] = body[table : table + 8] * 4096
+    image.write_bytes(body)
+    assert len(body) < MIB
+    assert refused(pvc_config("bomb", max_virtual_size=64 * MIB)).code == FailureCode.TOO_LARGE
+    report = run(pvc_config("bomb", max_virtual_size=256 * MIB, guest=GuestProfile(disk_role="data")))
+    assert report.disk is not None
+    assert report.disk.sha256 == hashlib.sha256(images.fixed_vhd(cluster * 4096)).hexdigest()
+    assert sum(each.stat().st_blocks * 512 for each in (tmp_path / "scratch").iterdir()) < MIB
 
 
 @pytest.mark.parametrize("compression", sorted(images.COMPRESSORS))

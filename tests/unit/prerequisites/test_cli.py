@@ -1,6 +1,7 @@
 """The command line: output, exit codes, mistakes."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.unit.prerequisites.machine import Machine, vhd_footer
 
 from gallery_operator.prerequisites import cli
 from gallery_operator.prerequisites.catalogue import find, rows
+from gallery_operator.prerequisites.checker import check_disk
 from gallery_operator.prerequisites.cli import check_main, checks_main
 from gallery_operator.prerequisites.container import GIB, MIB
 
@@ -93,6 +95,42 @@ def test_a_truncated_vhd_is_a_finding_and_no_crash(tmp_path: Path, capsys: Captu
     path.write_bytes(bytes(MIB) + vhd_footer(64 * MIB))
     assert check_main(["--disk-role", "data", str(path)]) == 1
     assert "VHD006" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-O", "qcow2"],
+        ["-c", "-O", "qcow2"],
+        ["-O", "vhdx"],
+        ["-O", "vmdk"],
+        ["-O", "vpc", "-o", "subformat=dynamic,force_size"],
+    ],
+)
+def test_an_image_of_any_format_is_read_where_it_lies(
+    options: list[str], disk: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = tmp_path / "image"
+    subprocess.run(["qemu-img", "convert", "-f", "raw", *options, str(disk), str(image)], check=True)
+
+    def statuses() -> dict[str, str]:
+        found = json.loads(capsys.readouterr().out)["results"]
+        return {each["id"]: each["status"] for each in found if not each["id"].startswith("VHD")}
+
+    check_main(["-o", "json", str(disk)])
+    expected = statuses()
+    work, left = tmp_path / "work", []
+    work.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(work))
+
+    def look(*arguments: object) -> object:
+        left.extend(each for each in work.rglob("*") if each.is_file())
+        return check_disk(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cli, "check_disk", look)
+    assert check_main(["-o", "json", str(image)]) == 3
+    assert statuses() == expected
+    assert left == [], "something was converted"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ class Segment(NamedTuple):
 class BlockMap(Protocol):
     """Where in an image file the bytes of its disk are. May be used by several threads at once."""
 
+    @property
+    def block(self) -> int:
+        """Bytes of the disk in a block."""
+        ...
+
     def segments(self, start: int, end: int) -> Iterator[Segment]:
         """Yield what the file holds of a range of the disk; all else of the range is zero.
 

@@ -58,14 +58,14 @@ class Qcow2Map:
         if self._extended and self._bits < _MIN_EXTENDED_BITS:
             raise corrupt(f"The qcow2 header names extended L2 entries for clusters of 2^{self._bits} bytes.")
         self._source = source
-        self._cluster = 1 << self._bits
-        self._entries = self._cluster // (16 if self._extended else 8)
-        self._clusters = -(-virtual_size // self._cluster)
+        self.block = 1 << self._bits
+        self._entries = self.block // (16 if self._extended else 8)
+        self._clusters = -(-virtual_size // self.block)
         tables = -(-self._clusters // self._entries)
         if l1_entries < tables:
             raise corrupt(f"The L1 table of the qcow2 image has {l1_entries} entries, but its size needs {tables}.")
         self._l1 = numbers(read_exactly(source, tables * 8, l1_offset, "L1 table"), "Q", big=True)
-        self._table = lru_cache(max(2, TABLE_CACHE_BYTES // self._cluster))(self._read_table)
+        self._table = lru_cache(max(2, TABLE_CACHE_BYTES // self.block))(self._read_table)
 
     def segments(self, start: int, end: int) -> Iterator[Segment]:
         """Yield what the file holds of a range of the disk (see ``BlockMap``)."""
@@ -88,22 +88,22 @@ class Qcow2Map:
         try:
             if self._method == _ZSTD:
                 reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(packed)
-                data = bytes(reader.read(self._cluster))
+                data = bytes(reader.read(self.block))
             else:
-                data = zlib.decompressobj(_WINDOW_BITS).decompress(packed, self._cluster)
+                data = zlib.decompressobj(_WINDOW_BITS).decompress(packed, self.block)
         except (zlib.error, zstandard.ZstdError) as error:
             raise self._damaged(segment) from error
-        if len(data) != self._cluster:
+        if len(data) != self.block:
             raise self._damaged(segment)
         return data
 
     def _read_table(self, offset: int) -> Sequence[int]:
         self._require_aligned(offset)
-        return numbers(read_exactly(self._source, self._cluster, offset, "L2 table"), "Q", big=True)
+        return numbers(read_exactly(self._source, self.block, offset, "L2 table"), "Q", big=True)
 
     def _standard_clusters(self, words: Sequence[int], first: int) -> Iterator[Segment]:
         # Joined here, as it goes: a large disk has millions of clusters, most of them in a row.
-        size, run, offset, length = self._cluster, 0, 0, 0
+        size, run, offset, length = self.block, 0, 0, 0
         for cluster, word in enumerate(words, first):
             where = -1 if word & _COMPRESSED else 0 if word & _ZEROS else word & _OFFSET
             if length and where == offset + length:
@@ -123,11 +123,11 @@ class Qcow2Map:
 
     def _run(self, start: int, offset: int, length: int) -> Segment:
         self._require_aligned(offset)
-        self._require_inside(offset + length - self._cluster)
+        self._require_inside(offset + length - self.block)
         return Segment(start, length, offset)
 
     def _extended_clusters(self, words: Sequence[int], first: int) -> Iterator[Segment]:
-        part = self._cluster // _PARTS
+        part = self.block // _PARTS
         for cluster, (word, parts) in enumerate(zip(words[::2], words[1::2], strict=True), first):
             if word & _COMPRESSED:
                 yield self._compressed(cluster, word)
@@ -148,14 +148,14 @@ class Qcow2Map:
         offset = word & ((1 << bits) - 1)
         sectors = (word >> bits & ((1 << (self._bits - 8)) - 1)) + 1
         self._require_inside(offset)
-        return Segment(cluster << self._bits, self._cluster, offset, sectors * _SECTOR - offset % _SECTOR)
+        return Segment(cluster << self._bits, self.block, offset, sectors * _SECTOR - offset % _SECTOR)
 
     def _require_inside(self, offset: int) -> None:
         if offset >= self._source.size:
             raise cut_off(offset, self._source.size)
 
     def _require_aligned(self, offset: int) -> None:
-        if offset % self._cluster:
+        if offset % self.block:
             raise corrupt(f"The qcow2 image names byte {offset} of its file, where no cluster begins.")
 
     def _damaged(self, segment: Segment) -> Exception:

@@ -30,27 +30,27 @@ class DynamicVhdMap:
         header = read_exactly(source, 1024, header_offset, "VHD dynamic header")
         if header[:8] != b"cxsparse":
             raise corrupt("The dynamic VHD has no dynamic header where its footer says.")
-        self._table_offset, _, entries, self._block = struct.unpack_from(">QIII", header, 16)
-        if not _MIN_BLOCK <= self._block <= _MAX_BLOCK or self._block & (self._block - 1):
-            raise unsupported(f"The dynamic VHD has blocks of {self._block} bytes.")
-        self._count = -(-vhd.size // self._block)
+        self._table_offset, _, entries, self.block = struct.unpack_from(">QIII", header, 16)
+        if not _MIN_BLOCK <= self.block <= _MAX_BLOCK or self.block & (self.block - 1):
+            raise unsupported(f"The dynamic VHD has blocks of {self.block} bytes.")
+        self._count = -(-vhd.size // self.block)
         if entries < self._count:
             raise corrupt(f"The dynamic VHD's table has {entries} entries, but its size needs {self._count}.")
         self._source = source
         self._size = vhd.size
-        self._bitmap_bytes = -(-(self._block // SECTOR // 8) // SECTOR) * SECTOR
+        self._bitmap_bytes = -(-(self.block // SECTOR // 8) // SECTOR) * SECTOR
         self._table = lru_cache(_SLICES)(self._read_table)
         self._bitmap = lru_cache(_BITMAPS)(self._read_bitmap)
 
     def segments(self, start: int, end: int) -> Iterator[Segment]:
         """Yield what the file holds of a range of the disk (see ``BlockMap``)."""
         end = min(end, self._size)
-        for index in range(start // self._block, -(-end // self._block)):
+        for index in range(start // self.block, -(-end // self.block)):
             sector = self._table(index // _SLICE)[index % _SLICE]
             if sector == _UNALLOCATED:
                 continue
-            block, data = index * self._block, sector * SECTOR + self._bitmap_bytes
-            length = min(self._block, self._size - block)
+            block, data = index * self.block, sector * SECTOR + self._bitmap_bytes
+            length = min(self.block, self._size - block)
             if data + length > self._source.size:
                 raise corrupt(f"The dynamic VHD is cut off: block {index} should end at byte {data + length}.")
             first, last = max(start - block, 0) // SECTOR, -(-min(end - block, length) // SECTOR)

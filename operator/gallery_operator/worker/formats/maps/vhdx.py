@@ -28,10 +28,10 @@ class VhdxMap:
 
     def __init__(self, source: ByteSource, virtual_size: int) -> None:
         self._source = source
-        self._block = vhdx.block_size(source)
-        self._count = -(-virtual_size // self._block)
+        self.block = vhdx.block_size(source)
+        self._count = -(-virtual_size // self.block)
         # After the payload blocks of each chunk the table has an entry for the chunk's sector bitmap.
-        self._chunk = _SECTORS_IN_CHUNK * vhdx.SECTOR // self._block
+        self._chunk = _SECTORS_IN_CHUNK * vhdx.SECTOR // self.block
         self._entries = self._count + (self._count - 1) // self._chunk
         self._offset, length = vhdx.block_table(source)
         if length < 8 * self._entries:
@@ -40,7 +40,7 @@ class VhdxMap:
 
     def segments(self, start: int, end: int) -> Iterator[Segment]:
         """Yield what the file holds of a range of the disk (see ``BlockMap``)."""
-        return joined(self._blocks(start // self._block, min(-(-end // self._block), self._count)))
+        return joined(self._blocks(start // self.block, min(-(-end // self.block), self._count)))
 
     def unpack(self, segment: Segment) -> bytes:
         """Nothing in a VHDX is compressed."""
@@ -55,9 +55,9 @@ class VhdxMap:
                 raise corrupt(f"Block {block} of the VHDX is said to be in a parent disk, but it has none.")
             if state != _FULLY_PRESENT:
                 continue
-            if offset + self._block > self._source.size:
+            if offset + self.block > self._source.size:
                 raise cut_off(offset, self._source.size)
-            yield Segment(block * self._block, self._block, offset)
+            yield Segment(block * self.block, self.block, offset)
 
     def _read_table(self, index: int) -> Sequence[int]:
         count = min(_SLICE, self._entries - index * _SLICE)

@@ -43,11 +43,11 @@ class VmdkMap:
         if not 0 < self._entries <= _MAX_TABLE_ENTRIES:
             raise corrupt(f"The VMDK header names grain tables of {self._entries} entries.")
         self._source = source
-        self._grain = grain * SECTOR
+        self.block = grain * SECTOR
         self._size = virtual_size
-        self._count = -(-virtual_size // self._grain)
+        self._count = -(-virtual_size // self.block)
         self._packed = bool(flags & _COMPRESSED)
-        if self._packed and (not flags & _MARKERS or method != _DEFLATE or self._grain > _MAX_COMPRESSED_GRAIN):
+        if self._packed and (not flags & _MARKERS or method != _DEFLATE or self.block > _MAX_COMPRESSED_GRAIN):
             raise unsupported("The VMDK is compressed in an unknown way; export it as streamOptimized anew.")
         length = -(-self._count // self._entries) * 4
         if length > _MAX_DIRECTORY_BYTES:
@@ -59,7 +59,7 @@ class VmdkMap:
 
     def segments(self, start: int, end: int) -> Iterator[Segment]:
         """Yield what the file holds of a range of the disk (see ``BlockMap``)."""
-        return joined(self._grains(start // self._grain, min(-(-end // self._grain), self._count)))
+        return joined(self._grains(start // self.block, min(-(-end // self.block), self._count)))
 
     def unpack(self, segment: Segment) -> bytes:
         """Decompress a grain (see ``BlockMap``)."""
@@ -68,11 +68,11 @@ class VmdkMap:
             raise _damaged(segment)
         packed = read_exactly(self._source, length, segment.offset + _MARKER.size, "grain")
         try:
-            data = zlib.decompressobj().decompress(packed, self._grain)
+            data = zlib.decompressobj().decompress(packed, self.block)
         except zlib.error as error:
             raise _damaged(segment) from error
         # What lies beyond the end of the disk need not be there.
-        if len(data) < min(self._grain, self._size - segment.start):
+        if len(data) < min(self.block, self._size - segment.start):
             raise _damaged(segment)
         return data
 
@@ -86,8 +86,8 @@ class VmdkMap:
                         offset = sector * SECTOR
                         if offset >= self._source.size:
                             raise cut_off(offset, self._source.size)
-                        packed = 2 * self._grain if self._packed else 0
-                        yield Segment(grain * self._grain, self._grain, offset, packed)
+                        packed = 2 * self.block if self._packed else 0
+                        yield Segment(grain * self.block, self.block, offset, packed)
             first += count
 
     def _read_table(self, index: int) -> Sequence[int]:
