@@ -11,7 +11,7 @@ class ImportProgress(ApiModel):
     """How far the running step is; written when something visible has changed, every ten seconds at most.
 
     Attributes:
-        step: What the Job's pod is doing: ``Downloading``, ``Reading``, ``Converting``, ``Hashing``, ``Checking``,
+        step: What the Job's pod is doing: ``Downloading``, ``Reading``, ``Decompressing``, ``Hashing``, ``Checking``,
             ``Uploading``, ``Verifying``.
         bytes: Bytes of the step's work that are done. Zeros that need not be sent are no work of an upload.
         total_bytes: Bytes of the step's work; absent while unknown.

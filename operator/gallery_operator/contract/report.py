@@ -183,7 +183,7 @@ class Report(_Model):
 
 
 Phase = Literal[
-    "Starting", "Downloading", "Reading", "Converting", "Checking", "Hashing", "Uploading", "Verifying", "Done"
+    "Starting", "Downloading", "Reading", "Decompressing", "Checking", "Hashing", "Uploading", "Verifying", "Done"
 ]
 
 

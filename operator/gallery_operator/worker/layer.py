@@ -58,7 +58,7 @@ class ContainerDisk:
             WorkerError: ``BadConfiguration``: several files, or a link; ``TooLarge``, ``CorruptImage``,
                 ``UnsupportedFormat``, ``ScratchFull``.
         """
-        self._tracker.start("Converting", layer.stat().st_size)
+        self._tracker.start("Decompressing", layer.stat().st_size)
         with layer.open("rb") as file:
             stream = _Forward(_content(file, self._tracker.advance), self._limit)
             try:
