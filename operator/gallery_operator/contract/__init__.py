@@ -16,6 +16,8 @@ from gallery_operator.contract.checks import (
 )
 from gallery_operator.contract.config import (
     CONFIG_VARIABLE,
+    BlobSource,
+    CopySource,
     GuestProfile,
     PrepareConfig,
     PrerequisitesConfig,
@@ -42,12 +44,14 @@ __all__ = [
     "MAX_LOG_BYTES",
     "MAX_LOG_LINES",
     "MAX_REPORT_BYTES",
+    "BlobSource",
     "CheckCounts",
     "CheckOutcome",
     "CheckStatus",
     "CheckedAgainst",
     "CheckedContainer",
     "ChecksDocument",
+    "CopySource",
     "DiskFacts",
     "ExitCode",
     "FailureCode",

@@ -95,6 +95,7 @@ class DiskFacts(_Model):
         architecture: ``x64`` or ``Arm64`` when it could be read.
         in_place: The disk is read from the source claim; there is no copy on the scratch volume.
         guest_state_sha256: SHA-256 (hex) of the VM guest state that came with the disk.
+        source_etag: ETag of the blob whose bytes are the disk's, at the same offsets; None: it came another way.
     """
 
     format: str
@@ -106,6 +107,7 @@ class DiskFacts(_Model):
     architecture: str | None = None
     in_place: bool = False
     guest_state_sha256: str | None = None
+    source_etag: str | None = None
 
 
 class UploadFacts(_Model):
@@ -116,6 +118,8 @@ class UploadFacts(_Model):
         sent_bytes: Sent with Put Page by this attempt.
         skipped_bytes: Zero ranges that were not sent.
         resumed_bytes: Found in the target already, from an earlier attempt.
+        copied_bytes: Copied by the service from the source blob; they never left the pod.
+        copy_problem: Why the service did not copy (all of) it.
         etag: ETag of the finished page blob.
     """
 
@@ -123,6 +127,8 @@ class UploadFacts(_Model):
     sent_bytes: int
     skipped_bytes: int
     resumed_bytes: int = 0
+    copied_bytes: int = 0
+    copy_problem: str | None = None
     etag: str | None = None
 
 
@@ -144,9 +150,10 @@ class Progress(_Model):
     Attributes:
         job: Which Job speaks.
         phase: What it is doing.
-        bytes_done: Bytes of this phase's work done (sent plus skipped, for an upload).
+        bytes_done: Bytes of this phase's work done (sent, copied and skipped, for an upload).
         bytes_total: All of them, or None while unknown.
         bytes_sent: Bytes sent to Azure so far by this attempt.
+        bytes_copied: Bytes that the service has copied by itself so far.
         bytes_skipped: Zero bytes that need not be sent.
         bytes_per_second: Rate over the last seconds.
         attempts: Retried requests so far.
@@ -157,6 +164,7 @@ class Progress(_Model):
     bytes_done: int = Field(default=0, ge=0)
     bytes_total: int | None = None
     bytes_sent: int = 0
+    bytes_copied: int = 0
     bytes_skipped: int = 0
     bytes_per_second: float = 0.0
     attempts: int = 0

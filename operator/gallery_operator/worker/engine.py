@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobClient
 
 from gallery_operator.contract import FailureCode
+from gallery_operator.worker.copying import Copier
 from gallery_operator.worker.disk import RawDisk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.gate import Gate
@@ -16,7 +18,7 @@ from gallery_operator.worker.journal import Bitmap, Journal
 from gallery_operator.worker.pace import Allowance, Pace
 from gallery_operator.worker.pageblob import Lease
 from gallery_operator.worker.survey import Piece, PieceTable
-from gallery_operator.worker.target import Stopping, Target, describe, error_code
+from gallery_operator.worker.target import ResultT, Stopping, Target, describe, error_code
 from gallery_operator.worker.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -31,11 +33,17 @@ class Sent:
 
     Attributes:
         sent: Sent with Put Page.
+        copied: Copied by the service.
         resumed: Found in the target, from an earlier attempt.
     """
 
     sent: int = 0
+    copied: int = 0
     resumed: int = 0
+
+
+Way = Literal["sent", "copied", "resumed"]
+"""How a piece came into the target."""
 
 
 class Engine:
@@ -51,6 +59,7 @@ class Engine:
         concurrency: Most requests in flight.
         bandwidth: Most bytes a second; None: no limit.
         lease: Held on the blob, if any.
+        copier: Has pieces copied from where the disk came from, if that is possible.
     """
 
     def __init__(
@@ -65,6 +74,7 @@ class Engine:
         concurrency: int,
         lease: Lease | None = None,
         bandwidth: int | None = None,
+        copier: Copier | None = None,
     ) -> None:
         self._target = target
         self._disk = disk
@@ -74,6 +84,7 @@ class Engine:
         self._tracker = tracker
         self._concurrency = concurrency
         self._lease = lease
+        self._copier = copier
         self._lock = threading.RLock()  # counting happens inside and outside of handing out work
         self._gate = Gate(Pace(concurrency), Allowance(bandwidth), target.stopping)
         self._failure: BaseException | None = None
@@ -88,7 +99,7 @@ class Engine:
                 differ or cannot be read.
 
         Returns:
-            What was sent and what was there.
+            What was sent and copied, and what was there.
 
         Raises:
             WorkerError: ``SourceChanged`` when a piece is not what ``prepare`` saw, or the target failed.
@@ -105,7 +116,7 @@ class Engine:
         for index in indexes:
             piece = self._table[index]
             if index in present:
-                self._done(piece, resumed=True)
+                self._done(piece, "resumed")
             else:
                 yield index, piece
 
@@ -141,31 +152,31 @@ class Engine:
     def _next(self, work: Iterator[tuple[int, Piece]], doubtful: Bitmap) -> bool:
         """Bring one piece into the target; False when there are no more."""
         self._gate.enter()
-        sent: int | None = None
+        brought: int | None = None
         try:
             with self._lock:
                 job = next(work, None)
             if job is None:
                 return False
             index, piece = job
-            if self._bring(piece, index in doubtful):
-                sent = piece.length
+            way = self._bring(piece, index in doubtful)
+            if way != "resumed":
+                brought = piece.length
             self._journal.add(index)
-            self._done(piece, resumed=sent is None)
+            self._done(piece, way)
             return True
         finally:
-            self._gate.leave(sent)
+            self._gate.leave(brought)
 
-    def _bring(self, piece: Piece, doubtful: bool) -> bool:
-        """Send a piece unless it is there already; False when it was."""
+    def _bring(self, piece: Piece, doubtful: bool) -> Way:
+        """Have a piece copied, or send it, unless it is there already."""
         buffer = self._gate.take_buffer(piece.length)
         try:
             if doubtful and self._is_there(piece):
-                return False
+                return "resumed"
             with memoryview(buffer)[: piece.length] as data:
                 self._read(piece, data)
-                self._write(piece, data)
-            return True
+                return self._write(piece, data)
         finally:
             self._gate.give_buffer(buffer)
 
@@ -192,39 +203,42 @@ class Engine:
             return False
         return self._table.seal.fits(found, piece.offset, piece.tag)
 
-    def _write(self, piece: Piece, data: memoryview) -> None:
-        what = f"writing {piece.length} bytes at {piece.offset}"
-
+    def _write(self, piece: Piece, data: memoryview) -> Way:
         def lease() -> str | None:
             self._gate.hold_back(piece.length)
             return None if self._lease is None else self._lease.id
 
+        copier = self._copier
+        if copier is not None and copier.covers(piece.offset, piece.length):
+            what = f"copying {piece.length} bytes at {piece.offset}"
+            if self._insist(what, lambda: copier.copy(what, piece.offset, data, lease)):
+                return "copied"
+        what = f"writing {piece.length} bytes at {piece.offset}"
         self._insist(what, lambda: self._target.put_page(what, piece.offset, data, lease))
+        return "sent"
 
     def clear(self, offset: int, length: int) -> None:
         """Set bytes of the target to zero that an earlier disk left there."""
         what = f"clearing {length} bytes at {offset}"
         self._insist(what, lambda: self._target.call(what, lambda client: client.clear_page(offset, length)))
 
-    def _insist(self, what: str, request: Callable[[], object]) -> None:
+    def _insist(self, what: str, request: Callable[[], ResultT]) -> ResultT:
         """Send a request; once more when the lease had run out and could be taken again."""
         try:
             try:
-                request()
+                return request()
             except HttpResponseError as error:
                 if error_code(error) not in _LEASE_LOST or self._lease is None or not self._lease.retake():
                     raise
-                request()
+                return request()
         except HttpResponseError as error:
             raise refused(self._target.name, what, error) from None
 
-    def _done(self, piece: Piece, *, resumed: bool) -> None:
+    def _done(self, piece: Piece, way: Way) -> None:
+        length = piece.length
         with self._lock:
-            if resumed:
-                self._result.resumed += piece.length
-            else:
-                self._result.sent += piece.length
-        self._tracker.advance(piece.length, sent=0 if resumed else piece.length)
+            setattr(self._result, way, getattr(self._result, way) + length)
+        self._tracker.advance(length, sent=length if way == "sent" else 0, copied=length if way == "copied" else 0)
 
 
 def refused(name: str, what: str, error: HttpResponseError) -> WorkerError:

@@ -10,7 +10,7 @@ from gallery_operator.contract import FailureCode
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.download import Download, DownloadPolicy
 from gallery_operator.worker.errors import WorkerError
-from gallery_operator.worker.origins import Place
+from gallery_operator.worker.place import Place
 from gallery_operator.worker.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ def fetch(
             Download(
                 client=origin.client, url=origin.url, path=path, fingerprint=fingerprint, checksum=checksum.restart(),
                 limit=limit, tracker=tracker, look=look, policy=patience, advice=place.advice,
+                written=origin.written,
             ).run()  # fmt: skip
         except WorkerError as problem:
             problems.append(problem)

@@ -1,45 +1,30 @@
 """Where a source that is not on a claim can be fetched from, and with what it is asked."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from gallery_operator.contract import FailureCode, UrlSource
+from gallery_operator.contract import BlobSource, FailureCode, UrlSource
 from gallery_operator.worker.address import AddressRule
-from gallery_operator.worker.answers import OF_A_URL, Advice
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.http import HttpClient, check_url, read_headers, same_origin, tls_context
+from gallery_operator.worker.origin_blob import locate_blob
+from gallery_operator.worker.place import Origin, Place
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A server that has the file.
-
-    Attributes:
-        url: Of the file; never with a secret in it, as it tells one download from another.
-        client: Asks for it.
-    """
-
-    url: str
-    client: HttpClient
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a file is.
-
-    Attributes:
-        origins: Servers that have it, in the order in which they are asked; at least one.
-        checksum: ``sha256:<hex>`` or ``sha512:<hex>`` of the file; None when nobody has said.
-        advice: What a person may do when they do not give it.
-    """
-
-    origins: tuple[Origin, ...]
-    checksum: str | None
-    advice: Advice = OF_A_URL
-
-
-def locate(source: UrlSource, secrets: Path) -> Place:
+def locate(source: UrlSource | BlobSource, secrets: Path) -> Place:
     """Find where a source's file is.
+
+    Args:
+        source: The source.
+        secrets: Where its headers, its CA bundle and its SAS are mounted.
+
+    Raises:
+        WorkerError: As for each kind of source.
+    """
+    return locate_blob(source, secrets) if isinstance(source, BlobSource) else locate_url(source, secrets)
+
+
+def locate_url(source: UrlSource, secrets: Path) -> Place:
+    """Find where the file of a URL is.
 
     Extra request headers go to the origin of ``url`` only.
 

@@ -8,12 +8,13 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from gallery_operator.contract import DiskFacts, FailureCode, PrepareConfig, PvcSource, UrlSource
+from gallery_operator.contract import BlobSource, DiskFacts, FailureCode, PrepareConfig, PvcSource, UrlSource
 from gallery_operator.worker import formats
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import first_bytes
 from gallery_operator.worker.disk import FileIdentity, RawDisk, identity
+from gallery_operator.worker.download import version_of
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import FdSource, ImageInfo
 from gallery_operator.worker.formats.inspect import HEAD_BYTES, Compression
@@ -27,7 +28,9 @@ from gallery_operator.worker.image import (
 )
 from gallery_operator.worker.manifest import DISK, MANIFEST, TABLE, Location, Manifest, read_manifest, write_manifest
 from gallery_operator.worker.mirrors import fetch
+from gallery_operator.worker.origin_blob import is_superseded
 from gallery_operator.worker.origins import locate
+from gallery_operator.worker.place import Place
 from gallery_operator.worker.sparse import require_space
 from gallery_operator.worker.stage import STAGE, Stage, read_stage, write_stage
 from gallery_operator.worker.survey import PieceTable, survey
@@ -67,6 +70,7 @@ class Preparation:
         self._scratch = Path(config.scratch_dir)
         self._checksum = Checksum(config.source.checksum)
         self._fingerprint = ""
+        self._source_etag: str | None = None
 
     def run(self) -> Prepared:
         """Do what is not done yet.
@@ -75,9 +79,12 @@ class Preparation:
             WorkerError: The source cannot be fetched, is not what it should be, or does not fit.
         """
         source = self._config.source
-        if isinstance(source, UrlSource):
+        if isinstance(source, UrlSource | BlobSource):
             self._fingerprint = fingerprint(self._config)
-            return self._left_by_earlier_attempt() or self._from_url(source)
+            place = locate(source, Path(self._config.secrets_dir))
+            if isinstance(source, BlobSource):
+                self._forget_another_version(place)
+            return self._left_by_earlier_attempt() or self._fetched(source, place)
         fd = self._open_claim(source)
         try:
             # A claim's file may be another one at the next attempt, without any change of configuration.
@@ -92,6 +99,15 @@ class Preparation:
         return self._from_file(fd, "device" if source.path is None else "pvc")
 
     # What an earlier attempt left.
+
+    def _forget_another_version(self, place: Place) -> None:
+        """Throw away a disk whose blob was written to since: Azure could not copy it from there any more."""
+        stage, manifest = read_stage(self._scratch), read_manifest(self._scratch)
+        known = {manifest.facts.source_etag if manifest else None, stage.source_etag if stage else None} - {None}
+        if any(is_superseded(place, etag) for etag in known if etag is not None):
+            log.warning("the blob was written to since an earlier attempt fetched it, it is fetched anew")
+            for name in (MANIFEST, STAGE, DISK):
+                (self._scratch / name).unlink(missing_ok=True)
 
     def _left_by_earlier_attempt(self) -> Prepared | None:
         ready = self._ready()
@@ -138,16 +154,19 @@ class Preparation:
         if stage.done == "image":
             return self._from_image(fd, path, stage.compression)
         image = stage.image()
+        self._source_etag = stage.source_etag
         return self._survey(RawDisk(fd, image.info.virtual_size, path), image, "scratch", None)
 
-    # From a URL.
+    # From a URL or a blob.
 
-    def _from_url(self, source: UrlSource) -> Prepared:
+    def _fetched(self, source: UrlSource | BlobSource, place: Place) -> Prepared:
         path = self._scratch / _DOWNLOAD
         self._checksum = fetch(
-            locate(source, Path(self._config.secrets_dir)), path, fingerprint=self._fingerprint,
-            limit=container_limit(self._config.max_virtual_size), tracker=self._tracker, look=self._look,
+            place, path, fingerprint=self._fingerprint, limit=container_limit(self._config.max_virtual_size),
+            tracker=self._tracker, look=self._look,
         )  # fmt: skip
+        if isinstance(source, BlobSource):
+            self._source_etag = version_of(path)
         return self._from_file(_open(path), None, downloaded=path)
 
     def _look(self, head: bytes, total: int | None) -> None:
@@ -249,10 +268,13 @@ class Preparation:
         """Make a file into the raw disk: by its name alone when it is plain, else by conversion."""
         target = self._scratch / DISK
         if image.info.is_plain and path is not None:
+            if image.compression is not None:
+                self._source_etag = None
             # Said first: if this ends in between, there is no disk and the file is found under its old name.
-            write_stage(self._scratch, Stage.of(self._fingerprint, identity(fd), image))
+            write_stage(self._scratch, Stage.of(self._fingerprint, identity(fd), image, self._source_etag))
             path.replace(target)
         else:
+            self._source_etag = None
             to_raw(fd, image.info, target, self._tracker)
             write_stage(self._scratch, Stage.of(self._fingerprint, _identity_of(target), image))
         _remove(path)
@@ -287,6 +309,7 @@ class Preparation:
                     data_bytes=found.data_bytes,
                     sha256=found.sha256,
                     in_place=place != "scratch",
+                    source_etag=self._source_etag,
                 ),
                 container_format=image.info.format,
                 container_footer=vhd.footer.hex() if vhd is not None else None,

@@ -29,6 +29,7 @@ class Stage(BaseModel):
         fixed_vhd: Whether it was a fixed VHD.
         footer: Its VHD footer, hex.
         file_size: Bytes of the image file.
+        source_etag: ETag of the blob whose bytes the raw disk has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,9 +44,10 @@ class Stage(BaseModel):
     fixed_vhd: bool = False
     footer: str | None = None
     file_size: int = 0
+    source_etag: str | None = None
 
     @classmethod
-    def of(cls, fingerprint: str, made: FileIdentity, image: ImageFile) -> Self:
+    def of(cls, fingerprint: str, made: FileIdentity, image: ImageFile, source_etag: str | None = None) -> Self:
         """Describe a raw disk and the image it came from."""
         info = image.info
         return cls(
@@ -59,6 +61,7 @@ class Stage(BaseModel):
             fixed_vhd=info.fixed_vhd,
             footer=info.vhd.footer.hex() if info.vhd is not None else None,
             file_size=image.file_size,
+            source_etag=source_etag,
         )
 
     def describes(self, found: FileIdentity) -> bool:

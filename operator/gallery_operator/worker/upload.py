@@ -13,6 +13,7 @@ from gallery_operator.contract import FailureCode, PvcSource, Report, UploadConf
 from gallery_operator.prerequisites.container import FOOTER_BYTES
 from gallery_operator.worker import guest_state
 from gallery_operator.worker.claim import open_beneath, open_device
+from gallery_operator.worker.copying import Copier
 from gallery_operator.worker.disk import RawDisk, identity
 from gallery_operator.worker.engine import Engine, refused
 from gallery_operator.worker.errors import WorkerError
@@ -24,7 +25,7 @@ from gallery_operator.worker.preparation import open_prepared
 from gallery_operator.worker.presence import compare
 from gallery_operator.worker.runtime import run
 from gallery_operator.worker.survey import PieceTable, survey
-from gallery_operator.worker.target import Target, TargetPolicy
+from gallery_operator.worker.target import Target, TargetPolicy, sas_file
 from gallery_operator.worker.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -185,9 +186,10 @@ def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Track
             if not complete:
                 lease = Lease(target, config.sha256)
                 lease.acquire()
+        copier = _copier(config, local, target)
         engine = Engine(
             target=target, disk=local.disk, footer=local.footer, table=table, journal=journal, tracker=tracker,
-            concurrency=config.concurrency, lease=lease, bandwidth=config.bandwidth_limit,
+            concurrency=config.concurrency, lease=lease, bandwidth=config.bandwidth_limit, copier=copier,
         )  # fmt: skip
         tracker.start("Uploading", total, zeros)
         tracker.advance(0, skipped=zeros)
@@ -213,10 +215,21 @@ def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Track
         if lease is not None and not target.stopping.is_set():
             lease.release()
     facts = UploadFacts(
-        total_bytes=total, sent_bytes=sent.sent, skipped_bytes=zeros, resumed_bytes=sent.resumed, etag=etag
+        total_bytes=total, sent_bytes=sent.sent, skipped_bytes=zeros, resumed_bytes=sent.resumed,
+        copied_bytes=sent.copied, copy_problem=copier.problem if copier is not None else None, etag=etag,
+    )  # fmt: skip
+    copied = f"{sent.copied} copied by Azure, " if copier is not None else ""
+    message = (
+        f"{sent.sent} bytes sent, {copied}{zeros} zero bytes skipped, {sent.resumed} found from an earlier attempt."
     )
-    message = f"{sent.sent} bytes sent, {zeros} zero bytes skipped, {sent.resumed} found from an earlier attempt."
     return Report(job="upload", succeeded=True, message=message, upload=facts)
+
+
+def _copier(config: UploadConfig, local: LocalDisk, target: Target) -> Copier | None:
+    if config.copy_source is None:
+        return None
+    source = sas_file(Path(config.copy_source.url_file), target.policy)
+    return Copier(target, source, config.copy_source.etag, local.disk.data_size)
 
 
 def _verify(target: Target, table: PieceTable, total: int, journal: Journal) -> None:
