@@ -262,6 +262,21 @@ _FULL: dict[str, list[Json]] = {
                 }
             },
         },
+        *(
+            {
+                "source": {
+                    "blob": {
+                        "storageAccountId": STORAGE_ACCOUNT,
+                        "container": "builds",
+                        "blobName": "debian 12/os.vhd",
+                        which: "2026-11-30T08:50:35.1234567Z",
+                        "checksum": "sha256:" + "0" * 64,
+                    }
+                },
+                "definitionRef": {"name": "debian-12"},
+            }
+            for which in ("versionId", "snapshot")
+        ),
     ],
 }
 
@@ -294,6 +309,8 @@ _FULL |= {
                     {"lun": 1, "snapshotId": f"{COMPUTE}/snapshots/data"},
                     {"lun": 4, "importTemplate": _TEMPLATES[0]},
                     {"lun": 5, "importTemplate": _TEMPLATES[1]},
+                    {"lun": 6, "importTemplate": _TEMPLATES[-2]},
+                    {"lun": 7, "importTemplate": _TEMPLATES[-1]},
                     {"lun": 2, "vhdImportRef": {"name": "data"}},
                     {
                         "lun": 3,
@@ -387,6 +404,8 @@ _FULL |= {
             for source in (
                 {"osDisk": {"importTemplate": _TEMPLATES[0]}},
                 {"osDisk": {"importTemplate": _TEMPLATES[1]}},
+                {"osDisk": {"importTemplate": _TEMPLATES[-2]}},
+                {"osDisk": {"importTemplate": _TEMPLATES[-1]}},
                 {"managedImageId": f"{COMPUTE}/images/debian"},
                 {"virtualMachineId": f"{COMPUTE}/virtualMachines/builder"},
                 {"galleryImageVersionId": f"{COMPUTE}/galleries/builds/images/debian/versions/1.0.0"},

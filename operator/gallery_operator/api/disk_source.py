@@ -1,10 +1,10 @@
-"""Where a disk comes from: a URL or a claim."""
+"""Where a disk comes from: a URL, a claim or a blob."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from gallery_operator.api.meta import ApiModel, LocalRef, Rule, exactly_one, text
+from gallery_operator.api.meta import ApiModel, BlobContainer, LocalRef, Rule, arm_id, at_most_one, exactly_one, text
 
 Checksum = Annotated[
     str,
@@ -118,6 +118,35 @@ class PvcDisk(ApiModel):
     )
 
 
+_Moment = text(
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,7}Z$",
+    "a version or snapshot of a blob is written as Azure gives it: 2026-11-30T08:50:35.1234567Z",
+    max_length=28,
+)
+
+
+class BlobDisk(ApiModel):
+    """A disk in a blob of an Azure storage account; the operator's identity must be allowed to read it.
+
+    Attributes:
+        container: Its container.
+        blob_name: Its name; a block blob or a page blob.
+        version_id: Version of the blob; default: the current one.
+        snapshot: Snapshot of the blob.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        at_most_one(("versionId", "snapshot"), "a blob has versions or snapshots: set versionId or snapshot, not both"),
+    )
+
+    storage_account_id: Annotated[str, arm_id("Microsoft.Storage/storageAccounts", "a storage account")]
+    container: BlobContainer
+    blob_name: Annotated[str, Field(min_length=1, max_length=1024)]
+    version_id: Annotated[str, _Moment] | None = None
+    snapshot: Annotated[str, _Moment] | None = None
+    checksum: Checksum | None = None
+
+
 class GuestStateSource(ApiModel):
     """Where the VM guest state of a Trusted Launch or confidential VM comes from (a ``.vmgs`` file)."""
 
@@ -137,10 +166,13 @@ class GuestStateSource(ApiModel):
 class DiskSource(ApiModel):
     """Where the disk comes from."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (exactly_one(("url", "pvc"), "set exactly one of source.url and source.pvc"),)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one(("url", "pvc", "blob"), "set exactly one of source.url, source.pvc and source.blob"),
+    )
 
     url: UrlDisk | None = None
     pvc: PvcDisk | None = None
+    blob: BlobDisk | None = None
     format: (
         Annotated[
             Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"],

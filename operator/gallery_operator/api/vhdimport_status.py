@@ -19,6 +19,7 @@ class ImportProgress(ApiModel):
         rate: The same for `kubectl get`.
         estimated_completion: At that rate.
         sent_bytes: Bytes sent to Azure.
+        copied_bytes: Bytes that Azure has copied from the source blob by itself.
         skipped_bytes: Bytes that need not be sent because they are zero.
     """
 
@@ -30,6 +31,7 @@ class ImportProgress(ApiModel):
     rate: str | None = None
     estimated_completion: Time | None = None
     sent_bytes: int | None = None
+    copied_bytes: int | None = None
     skipped_bytes: int | None = None
 
 
@@ -47,6 +49,7 @@ class ImportedDisk(ApiModel):
         architecture: As found in the image.
         in_place: The disk is read from its claim, without a copy.
         guest_state_sha256: Of the VM guest state that came with the disk.
+        source_etag: ETag of the blob whose bytes are the disk's, so that Azure can copy them by itself.
     """
 
     format: str | None = None
@@ -59,6 +62,7 @@ class ImportedDisk(ApiModel):
     architecture: str | None = None
     in_place: bool | None = None
     guest_state_sha256: str | None = None
+    source_etag: str | None = None
 
 
 class PrerequisiteFinding(ApiModel):
@@ -157,6 +161,8 @@ class VhdImportStatus(Status):
         progress: How far the phase is.
         uploaded: The upload Job has finished.
         sent_bytes: Bytes sent to Azure by all upload pods together.
+        copied_bytes: Bytes that Azure has copied from the source blob by itself, for all upload pods together.
+        copy_problem: Why Azure has not copied (all of) the source blob by itself, so that it was sent.
         next_retry_time: When a failed step is tried again.
         prepared: Fingerprint of the settings that the finished prepare Job ran with.
         attempts: Pods started for the current Job.
@@ -174,6 +180,8 @@ class VhdImportStatus(Status):
     prepared: str | None = None
     uploaded: bool | None = None
     sent_bytes: int | None = None
+    copied_bytes: int | None = None
+    copy_problem: str | None = None
     attempts: int | None = None
     next_retry_time: Time | None = None
     refused_upload: RefusedUpload | None = None

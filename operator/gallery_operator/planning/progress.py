@@ -37,6 +37,7 @@ def progress_fields(progress: Progress, now: datetime) -> dict[str, Any]:
         "rate": f"{human(progress.bytes_per_second)}/s" if progress.bytes_per_second >= 1 else None,
         "estimatedCompletion": None,
         "sentBytes": progress.bytes_sent or None,
+        "copiedBytes": progress.bytes_copied or None,
         "skippedBytes": progress.bytes_skipped or None,
     }
     if progress.bytes_total:

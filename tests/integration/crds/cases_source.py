@@ -144,7 +144,7 @@ def nested(template: Any) -> list[Case]:
     disk = {"resourceGroup": "rg-images", "location": "westeurope"}
     both = {"pageBlob": account, "managedDisk": disk}
     found: list[Case] = [
-        template("no source", {"spec.source": {}}, "set exactly one of source.url and source.pvc"),
+        template("no source", {"spec.source": {}}, "set exactly one of source.url, source.pvc and source.blob"),
         template(
             "SAS", {"spec.source.url.url": "https://a.blob.core.windows.net/b?sig=c"}, "must not contain a signature"
         ),

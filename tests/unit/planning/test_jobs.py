@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.support import samples
 
 from gallery_operator.api import VhdImport
 from gallery_operator.contract import (
     CONFIG_VARIABLE,
+    CopySource,
     ExitCode,
     FailureCode,
     PrepareConfig,
@@ -63,6 +65,24 @@ def test_only_prepare_sees_headers_and_only_upload_sees_the_target() -> None:
     upload = pod_of(jobs.job(vhd_import(), "j", "upload", CONFIG, "s", "t", SETTINGS))
     assert {each["name"] for each in prepare["volumes"]} == {"scratch", "tmp", "headers", "ca"}
     assert {each["name"] for each in upload["volumes"]} == {"scratch", "tmp", "target"}
+
+
+def test_source_blob_is_mounted_where_it_is_read() -> None:
+    blob = {"blob": {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "c1c", "blobName": "b"}}
+    without = pod_of(jobs.job(vhd_import(source=blob), "j", "upload", CONFIG, "s", "t", SETTINGS))
+    assert {each["name"] for each in without["volumes"]} == {"scratch", "tmp", "target"}
+    pod = pod_of(jobs.job(vhd_import(source=blob), "j", "prepare", CONFIG, "s", None, SETTINGS, "sas"))
+    assert {"name": "blob", "secret": {"secretName": "sas"}} in pod["volumes"]
+    mount = {"name": "blob", "mountPath": "/etc/worker/blob", "readOnly": True}
+    assert mount in pod["containers"][0]["volumeMounts"]
+    assert CopySource(etag="e").url_file == f"{mount['mountPath']}/url"
+
+
+def test_secret_of_the_source_holds_its_url_and_the_ca() -> None:
+    body = jobs.source_secret(vhd_import(), "s", SecretStr("https://x/y?sig=z"), "2026-01-01T00:00:00Z", SETTINGS)
+    assert set(body["data"]) == {"url", "ca.crt"}
+    assert "sig=z" not in str(body)
+    assert body["metadata"]["annotations"][jobs.EXPIRY_ANNOTATION] == "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize("path", ["disk.vhd", None])
