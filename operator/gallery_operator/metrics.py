@@ -39,6 +39,9 @@ AZURE_THROTTLE_SECONDS = Counter(
 )
 
 IMPORT_BYTES_UPLOADED = Counter(f"{PREFIX}_import_uploaded_bytes_total", "Bytes sent to Azure by finished upload pods.")
+IMPORT_BYTES_COPIED = Counter(
+    f"{PREFIX}_import_copied_bytes_total", "Bytes that Azure has copied from source blobs by itself."
+)
 IMPORT_BYTES_SKIPPED = Counter(f"{PREFIX}_import_skipped_bytes_total", "Zero bytes that need not be sent.")
 IMPORT_BYTES_READ_BACK = Counter(
     f"{PREFIX}_import_read_back_bytes_total", "Bytes read back from Azure and compared by finished upload pods."

@@ -301,6 +301,21 @@ _FULL: dict[str, list[Json]] = {
                 }
             },
         },
+        *(
+            {
+                "source": {
+                    "blob": {
+                        "storageAccountId": STORAGE_ACCOUNT,
+                        "container": "builds",
+                        "blobName": "debian 12/os.vhd",
+                        which: "2026-11-30T08:50:35.1234567Z",
+                        "checksum": "sha256:" + "0" * 64,
+                    }
+                },
+                "definitionRef": {"name": "debian-12"},
+            }
+            for which in ("versionId", "snapshot")
+        ),
     ],
 }
 
@@ -339,6 +354,8 @@ _FULL |= {
                     {"lun": 5, "importTemplate": _TEMPLATES[1]},
                     {"lun": 6, "importTemplate": _TEMPLATES[_S3]},
                     {"lun": 7, "importTemplate": _TEMPLATES[_OCI]},
+                    {"lun": 8, "importTemplate": _TEMPLATES[-2]},
+                    {"lun": 9, "importTemplate": _TEMPLATES[-1]},
                     {"lun": 2, "vhdImportRef": {"name": "data"}},
                     {
                         "lun": 3,
@@ -434,6 +451,8 @@ _FULL |= {
                 {"osDisk": {"importTemplate": _TEMPLATES[1]}},
                 {"osDisk": {"importTemplate": _TEMPLATES[_S3]}},
                 {"osDisk": {"importTemplate": _TEMPLATES[_OCI]}},
+                {"osDisk": {"importTemplate": _TEMPLATES[-2]}},
+                {"osDisk": {"importTemplate": _TEMPLATES[-1]}},
                 {"managedImageId": f"{COMPUTE}/images/debian"},
                 {"virtualMachineId": f"{COMPUTE}/virtualMachines/builder"},
                 {"galleryImageVersionId": f"{COMPUTE}/galleries/builds/images/debian/versions/1.0.0"},

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from gallery_operator.api.meta import (
     ApiModel,
+    BlobContainer,
     LocalRef,
     Region,
     ResourceGroupName,
@@ -22,17 +23,7 @@ class PageBlob(ApiModel):
     """A page blob in a storage account."""
 
     storage_account_id: Annotated[str, arm_id("Microsoft.Storage/storageAccounts", "a storage account")]
-    container: Annotated[
-        str,
-        text(
-            r"^(\$root|[a-z0-9]+(-[a-z0-9]+)*)$",
-            "a container's name has lower case letters, digits and single dashes, and starts and ends with a letter "
-            "or digit (Azure's rule)",
-            min_length=3,
-            max_length=63,
-            description="Blob container; it must exist.",
-        ),
-    ]
+    container: Annotated[BlobContainer, Field(description="Blob container; it must exist.")]
     blob_name: (
         Annotated[str, Field(min_length=1, max_length=1024, description="Default: `<name of the object>.vhd`.")] | None
     ) = None

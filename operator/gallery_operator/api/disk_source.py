@@ -1,11 +1,11 @@
-"""Where a disk comes from: a URL, object storage, a registry or a claim."""
+"""Where a disk comes from: a URL, object storage, a registry, a blob or a claim."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from gallery_operator.api.checksum import Checksum
-from gallery_operator.api.meta import ApiModel, LocalRef, Rule, exactly_one, text
+from gallery_operator.api.meta import ApiModel, BlobContainer, LocalRef, Rule, arm_id, at_most_one, exactly_one, text
 from gallery_operator.api.oci_source import OciDisk
 from gallery_operator.api.s3_source import S3Disk
 from gallery_operator.api.security import KeyRef
@@ -186,6 +186,35 @@ class PvcDisk(ApiModel):
     )
 
 
+_Moment = text(
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,7}Z$",
+    "a version or snapshot of a blob is written as Azure gives it: 2026-11-30T08:50:35.1234567Z",
+    max_length=28,
+)
+
+
+class BlobDisk(ApiModel):
+    """A disk in a blob of an Azure storage account; the operator's identity must be allowed to read it.
+
+    Attributes:
+        container: Its container.
+        blob_name: Its name; a block blob or a page blob.
+        version_id: Version of the blob; default: the current one.
+        snapshot: Snapshot of the blob.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        at_most_one(("versionId", "snapshot"), "a blob has versions or snapshots: set versionId or snapshot, not both"),
+    )
+
+    storage_account_id: Annotated[str, arm_id("Microsoft.Storage/storageAccounts", "a storage account")]
+    container: BlobContainer
+    blob_name: Annotated[str, Field(min_length=1, max_length=1024)]
+    version_id: Annotated[str, _Moment] | None = None
+    snapshot: Annotated[str, _Moment] | None = None
+    checksum: Checksum | None = None
+
+
 class GuestStateSource(ApiModel):
     """Where the VM guest state of a Trusted Launch or confidential VM comes from (a ``.vmgs`` file)."""
 
@@ -206,13 +235,17 @@ class DiskSource(ApiModel):
     """Where the disk comes from."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        exactly_one(("url", "s3", "oci", "pvc"), "set exactly one of source.url, source.s3, source.oci and source.pvc"),
+        exactly_one(
+            ("url", "s3", "oci", "blob", "pvc"),
+            "set exactly one of source.url, source.s3, source.oci, source.blob and source.pvc",
+        ),
     )
 
     url: UrlDisk | None = None
     s3: S3Disk | None = None
     oci: OciDisk | None = None
     pvc: PvcDisk | None = None
+    blob: BlobDisk | None = None
     format: (
         Annotated[
             Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"],

@@ -127,6 +127,18 @@ def arm_id(resource_type: str, what: str, *, description: str | None = None) -> 
     )
 
 
+BlobContainer = Annotated[
+    str,
+    text(
+        r"^(\$root|[a-z0-9]+(-[a-z0-9]+)*)$",
+        "a container's name has lower case letters, digits and single dashes, and starts and ends with a letter "
+        "or digit (Azure's rule)",
+        min_length=3,
+        max_length=63,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of ``kubectl get``.

@@ -23,6 +23,7 @@ class ImportProgress(ApiModel):
         remaining: Time until then in round numbers, for `kubectl get`.
         read_bytes: Bytes read from the source, or read back from Azure, by this pod.
         sent_bytes: Bytes sent to Azure by this pod.
+        copied_bytes: Bytes that Azure has copied from the source blob by itself.
         skipped_bytes: Bytes that need not be sent because they are zero.
         retried_requests: Requests to source or Azure that this pod had to repeat.
         last_update_time: When the pod said so.
@@ -39,6 +40,7 @@ class ImportProgress(ApiModel):
     remaining: str | None = None
     read_bytes: int | None = None
     sent_bytes: int | None = None
+    copied_bytes: int | None = None
     skipped_bytes: int | None = None
     retried_requests: int | None = None
     last_update_time: Time | None = None
@@ -59,6 +61,7 @@ class ImportedDisk(ApiModel):
         in_place: The disk is read from its claim, without a copy.
         guest_state_sha256: Of the VM guest state that came with the disk.
         source_checksum: What the file of the source has met: the checksum that was given, or that its list has.
+        source_etag: ETag of the blob whose bytes are the disk's, so that Azure can copy them by itself.
     """
 
     format: str | None = None
@@ -72,6 +75,7 @@ class ImportedDisk(ApiModel):
     in_place: bool | None = None
     guest_state_sha256: str | None = None
     source_checksum: str | None = None
+    source_etag: str | None = None
 
 
 class PrerequisiteFinding(ApiModel):
@@ -195,6 +199,8 @@ class VhdImportStatus(Status):
         verification: How what is in Azure was compared with the disk.
         uploaded: The upload Job has finished.
         sent_bytes: Bytes sent to Azure by all upload pods together.
+        copied_bytes: Bytes that Azure has copied from the source blob by itself, for all upload pods together.
+        copy_problem: Why Azure has not copied (all of) the source blob by itself, so that it was sent.
         next_retry_time: When a failed step is tried again.
         prepared: Fingerprint of the settings that the finished prepare Job ran with.
         attempts: Pods started for the current Job.
@@ -213,6 +219,8 @@ class VhdImportStatus(Status):
     prepared: str | None = None
     uploaded: bool | None = None
     sent_bytes: int | None = None
+    copied_bytes: int | None = None
+    copy_problem: str | None = None
     attempts: int | None = None
     next_retry_time: Time | None = None
     refused_upload: RefusedUpload | None = None

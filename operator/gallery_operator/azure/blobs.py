@@ -1,8 +1,8 @@
-"""Page blobs as targets of an upload: a signed URL for one blob, its properties, its removal.
+"""Blobs as targets of an upload and as sources of a disk: a signed URL for one blob, its properties, its removal.
 
 The operator's identity signs with a user delegation key (never with the account's key), for one blob, for a limited
-time and for reading and writing only. Needed roles: Storage Blob Delegator on the account, Storage Blob Data
-Contributor on the account or the container.
+time and for what is needed only. Needed roles: Storage Blob Delegator on the account, and on the account or the
+container Storage Blob Data Contributor for a target, Storage Blob Data Reader for a source.
 """
 
 from collections import OrderedDict
@@ -115,6 +115,8 @@ class BlobProperties:
         leased: Whether somebody holds a lease (an upload is running, or ended without letting go).
         blob_type: ``PageBlob``, ``BlockBlob`` or ``AppendBlob``.
         last_modified: Time of the last write.
+        archived: It cannot be read before it is rehydrated.
+        folder: It stands for a folder of an account with hierarchical namespace.
     """
 
     size: int
@@ -123,6 +125,31 @@ class BlobProperties:
     leased: bool = False
     blob_type: str = "PageBlob"
     last_modified: datetime | None = None
+    archived: bool = False
+    folder: bool = False
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Which state of a blob is meant; the current one by default.
+
+    Attributes:
+        version_id: A version.
+        snapshot: A snapshot; at most one of the two.
+    """
+
+    version_id: str | None = None
+    snapshot: str | None = None
+
+    @property
+    def query(self) -> str:
+        """The part of the blob's URL that names it; empty for the current one."""
+        if self.version_id is not None:
+            return f"versionid={quote(self.version_id)}"
+        return f"snapshot={quote(self.snapshot)}" if self.snapshot is not None else ""
+
+
+CURRENT = Revision()
 
 
 @dataclass(frozen=True)
@@ -186,6 +213,27 @@ class Blobs:
             ValueError: ``seconds`` is out of range.
             AzureError: The identity may not sign, or the account does not answer.
         """
+        # "write" includes creating the blob; "read" is for the page ranges that a resumed upload asks for
+        return await self._sign(blob_url, seconds, BlobSasPermissions(read=True, write=True), CURRENT)
+
+    async def read_sas(self, blob_url: str, seconds: int, revision: Revision = CURRENT) -> SecretStr:
+        """Sign a URL that may read this one blob over HTTPS, nothing else.
+
+        Args:
+            blob_url: The blob, see :meth:`BlobName.parse`.
+            seconds: How long it is valid from now, 1 to :data:`MAX_SAS_SECONDS`.
+            revision: Which state of the blob; the signature is for that one alone.
+
+        Returns:
+            The blob's URL with its signature.
+
+        Raises:
+            ValueError: ``seconds`` is out of range.
+            AzureError: The identity may not sign, or the account does not answer.
+        """
+        return await self._sign(blob_url, seconds, BlobSasPermissions(read=True), revision)
+
+    async def _sign(self, blob_url: str, seconds: int, permission: BlobSasPermissions, revision: Revision) -> SecretStr:
         if not 0 < seconds <= MAX_SAS_SECONDS:
             raise ValueError(f"a signed URL lives 1 to {MAX_SAS_SECONDS} seconds, not {seconds}")
         blob = await self._parse(blob_url)
@@ -196,17 +244,23 @@ class Blobs:
             account_name=blob.account,
             container_name=blob.container,
             blob_name=blob.name,
+            snapshot=revision.snapshot,
+            version_id=revision.version_id,
             user_delegation_key=key.key,
-            # "write" includes creating the blob; "read" is for the page ranges that a resumed upload asks for
-            permission=BlobSasPermissions(read=True, write=True),
+            permission=permission,
             start=now - _SKEW,
             expiry=expires,
             protocol="https",
         )
-        return SecretStr(f"{blob.url}?{sas}")
+        which = f"{revision.query}&" if revision.query else ""
+        return SecretStr(f"{blob.url}?{which}{sas}")
 
-    async def properties(self, blob_url: str) -> BlobProperties | None:
+    async def properties(self, blob_url: str, revision: Revision = CURRENT) -> BlobProperties | None:
         """Read a blob's properties.
+
+        Args:
+            blob_url: The blob, see :meth:`BlobName.parse`.
+            revision: Which state of it.
 
         Returns:
             The properties, or None when the blob is not there.
@@ -214,7 +268,7 @@ class Blobs:
         Raises:
             AzureError: DEPENDENCY when the container is not there; others as classified.
         """
-        client = await self._client(blob_url)
+        client = await self._client(blob_url, revision)
         try:
             found = await call("blobs.properties", client.get_blob_properties)
         except AzureError as error:
@@ -228,6 +282,8 @@ class Blobs:
             leased=found.lease.state in {"leased", "breaking"},
             blob_type=str(getattr(found.blob_type, "value", found.blob_type)),
             last_modified=found.last_modified,
+            archived=str(getattr(found.blob_tier, "value", found.blob_tier)) == "Archive",
+            folder=str((found.metadata or {}).get("hdi_isfolder", "")).lower() == "true",
         )
 
     async def delete(self, blob_url: str) -> None:
@@ -260,10 +316,12 @@ class Blobs:
             await self._look_up()
         return blob
 
-    async def _client(self, blob_url: str) -> Any:
+    async def _client(self, blob_url: str, revision: Revision = CURRENT) -> Any:
         blob = await self._parse(blob_url)
         service = self._clients.blob_service(self._credential, blob.endpoint)
-        return service.get_blob_client(blob.container, blob.name)
+        return service.get_blob_client(
+            blob.container, blob.name, snapshot=revision.snapshot, version_id=revision.version_id
+        )
 
 
 async def _break_lease(client: BlobClient) -> None:

@@ -16,7 +16,9 @@ from gallery_operator.contract.checks import (
 )
 from gallery_operator.contract.config import (
     CONFIG_VARIABLE,
+    BlobSource,
     ChecksumsFile,
+    CopySource,
     GuestProfile,
     OciSource,
     PrepareConfig,
@@ -49,6 +51,7 @@ __all__ = [
     "MAX_LOG_BYTES",
     "MAX_LOG_LINES",
     "MAX_REPORT_BYTES",
+    "BlobSource",
     "CheckCounts",
     "CheckOutcome",
     "CheckStatus",
@@ -56,6 +59,7 @@ __all__ = [
     "CheckedContainer",
     "ChecksDocument",
     "ChecksumsFile",
+    "CopySource",
     "DiskFacts",
     "ExitCode",
     "FailureCode",

@@ -172,6 +172,31 @@ class PvcSource(_Config):
     checksum: str | None = None
 
 
+class BlobSource(_Config):
+    """A disk in an Azure blob; its URL with a SAS is mounted.
+
+    Attributes:
+        name: What tells it from other blobs; without a SAS.
+        checksum: As for a URL; of the blob's bytes.
+    """
+
+    kind: Literal["blob"] = "blob"
+    name: str
+    checksum: str | None = None
+
+
+class CopySource(_Config):
+    """The blob whose bytes are the disk's, at the same offsets, so that the service may copy them by itself.
+
+    Attributes:
+        etag: Of the version that ``prepare`` has fetched and checked.
+        url_file: Its URL with a SAS; re-read when it is refused.
+    """
+
+    etag: str
+    url_file: str = "/etc/worker/blob/url"
+
+
 class PrepareConfig(_Config):
     """Job ``prepare``: fetch, verify, decompress, convert, check.
 
@@ -186,13 +211,13 @@ class PrepareConfig(_Config):
         scratch_dir: Writable folder for the download and the raw disk.
         source_dir: Mount point of a file-system claim.
         source_device: Device of a block-mode claim.
-        secrets_dir: Mount point of headers or credentials, and of the CA bundle.
+        secrets_dir: Mount point of headers or credentials, of the CA bundle and of the SAS of a blob.
         guest_state_dir: Mount point of the claim with the VM guest state.
         guest_state_secrets_dir: Mount point of headers and CA bundle for the VM guest state.
         port: Port of the progress server.
     """
 
-    source: Annotated[UrlSource | S3Source | OciSource | PvcSource, Field(discriminator="kind")]
+    source: Annotated[UrlSource | S3Source | OciSource | BlobSource | PvcSource, Field(discriminator="kind")]
     format: Literal["raw", "vhd", "vhdx", "qcow2", "vmdk"] | None = None
     min_virtual_size: int = Field(default=0, ge=0)
     max_virtual_size: int = Field(gt=0)
@@ -223,6 +248,7 @@ class UploadConfig(_Config):
             not handed on, because ``upload`` then measures the disk again before it sends anything.
         guest_state_sha256: SHA-256 (hex) of the VM guest state on the scratch volume; None: the disk has none.
         read_back: How much of what was sent is read back and compared.
+        copy_source: Where the service may copy the disk's bytes from; None: they are sent.
     """
 
     target: Literal["pageBlob", "managedDisk"]
@@ -238,6 +264,7 @@ class UploadConfig(_Config):
     source_dir: str = "/source"
     source_device: str = "/dev/source"
     guest_state_sha256: str | None = None
+    copy_source: CopySource | None = None
     target_url_file: str = "/etc/worker/target/url"
     guest_state_url_file: str = "/etc/worker/target/guest-state-url"
     ca_bundle: str | None = None

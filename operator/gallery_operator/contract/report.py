@@ -101,6 +101,7 @@ class DiskFacts(_Model):
         in_place: The disk is read from the source claim; there is no copy on the scratch volume.
         guest_state_sha256: SHA-256 (hex) of the VM guest state that came with the disk.
         source_checksum: ``sha256:<hex>`` or ``sha512:<hex>`` that the source's file has met, given or listed.
+        source_etag: ETag of the blob whose bytes are the disk's, at the same offsets; None: it came another way.
     """
 
     format: str
@@ -113,6 +114,7 @@ class DiskFacts(_Model):
     in_place: bool = False
     guest_state_sha256: str | None = None
     source_checksum: str | None = None
+    source_etag: str | None = None
 
 
 class VerificationFacts(_Model):
@@ -146,6 +148,8 @@ class UploadFacts(_Model):
         sent_bytes: Sent with Put Page by this attempt.
         skipped_bytes: Zero ranges that were not sent.
         resumed_bytes: Found in the target already, from an earlier attempt.
+        copied_bytes: Copied by the service from the source blob; they never left the pod.
+        copy_problem: Why the service did not copy (all of) it.
         etag: ETag of the finished page blob.
         verification: How it was compared afterwards.
     """
@@ -154,6 +158,8 @@ class UploadFacts(_Model):
     sent_bytes: int
     skipped_bytes: int
     resumed_bytes: int = 0
+    copied_bytes: int = 0
+    copy_problem: str | None = None
     etag: str | None = None
     verification: VerificationFacts | None = None
 
@@ -197,6 +203,7 @@ class Progress(_Model):
         bytes_total: All of them, or None while unknown.
         bytes_read: Bytes read so far by this attempt, from the source or (after an upload) from Azure.
         bytes_sent: Bytes sent to Azure so far by this attempt.
+        bytes_copied: Bytes that the service has copied by itself so far.
         bytes_skipped: Zero bytes that need not be sent.
         bytes_per_second: Rate over the last seconds; 0 while it is not known.
         attempts: Retried requests so far.
@@ -208,6 +215,7 @@ class Progress(_Model):
     bytes_total: int | None = None
     bytes_read: int = 0
     bytes_sent: int = 0
+    bytes_copied: int = 0
     bytes_skipped: int = 0
     bytes_per_second: float = 0.0
     attempts: int = 0

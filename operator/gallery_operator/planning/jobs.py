@@ -131,6 +131,18 @@ def target_secret(
     return {"metadata": metadata, "type": "Opaque", "data": data}
 
 
+def source_secret(
+    vhd_import: VhdImport, name: str, url: SecretStr, expires_at: str, settings: WorkerSettings
+) -> dict[str, Any]:
+    """Return the Secret with the URL of the source blob (a short-lived SAS that may read it)."""
+    metadata = _metadata(vhd_import, name, "source")
+    metadata["annotations"] = {EXPIRY_ANNOTATION: expires_at}
+    data = {"url": _encoded(url.get_secret_value())}
+    if settings.ca_pem is not None:
+        data["ca.crt"] = _encoded(settings.ca_pem)
+    return {"metadata": metadata, "type": "Opaque", "data": data}
+
+
 def _encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
@@ -143,6 +155,7 @@ def job(
     scratch: str,
     target: str | None,
     settings: WorkerSettings,
+    source: str | None = None,
 ) -> dict[str, Any]:
     """Return the Job of one step.
 
@@ -156,6 +169,7 @@ def job(
         scratch: Name of the scratch claim.
         target: Name of the Secret with the target's URL (upload only).
         settings: How pods are made.
+        source: Name of the Secret with the source blob's URL, where the step reads it.
     """
     spec = vhd_import.spec
     volumes: list[dict[str, Any]] = [
@@ -181,6 +195,9 @@ def job(
         _mount_remote(spec.source, volumes, mounts)
     if component == "prepare" and spec.source.vm_guest_state is not None:
         _mount_guest_state(spec.source.vm_guest_state, volumes, mounts)
+    if source is not None:
+        volumes.append({"name": "blob", "secret": {"secretName": source}})
+        mounts.append({"name": "blob", "mountPath": "/etc/worker/blob", "readOnly": True})
     if target is not None:
         volumes.append({"name": "target", "secret": {"secretName": target}})
         mounts.append({"name": "target", "mountPath": "/etc/worker/target", "readOnly": True})

@@ -43,19 +43,21 @@ def progress_fields(progress: Progress, before: ImportProgress | None, now: date
     return fields if before is None or _is_news(fields, before, now) else None
 
 
-def done_fields(sent: int, skipped: int) -> dict[str, Any]:
+def done_fields(sent: int, copied: int, skipped: int) -> dict[str, Any]:
     """Return ``status.progress`` of an import that is done.
 
     Args:
         sent: Bytes that were sent by all pods together.
+        copied: Bytes that Azure has copied by itself.
         skipped: Zero bytes.
     """
     return {
-        "bytes": sent,
-        "totalBytes": sent,
+        "bytes": sent + copied,
+        "totalBytes": sent + copied,
         "percent": 100,
         "percentText": "100%",
         "sentBytes": sent,
+        "copiedBytes": copied or None,
         "skippedBytes": skipped,
     }
 
@@ -74,6 +76,7 @@ def _fields(progress: Progress, now: datetime) -> dict[str, Any]:
         "remaining": None,
         "readBytes": progress.bytes_read or None,
         "sentBytes": progress.bytes_sent or None,
+        "copiedBytes": progress.bytes_copied or None,
         "skippedBytes": progress.bytes_skipped or None,
         "retriedRequests": progress.attempts or None,
         "lastUpdateTime": timestamp(now),

@@ -8,7 +8,7 @@ from gallery_operator.api.meta import RECONCILE_ANNOTATION
 from gallery_operator.azure.errors import AzureError
 from gallery_operator.planning.jobs import JobState
 from gallery_operator.planning.outcome import Outcome, Stalled, Waiting
-from gallery_operator.reconcilers import import_jobs, import_targets
+from gallery_operator.reconcilers import import_blob, import_jobs, import_targets
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.import_scope import ImportScope
@@ -35,7 +35,10 @@ async def given_up(ctx: Context, vhd_import: VhdImport, scope: ImportScope, end:
         The end to report; it is looked at again soon until all is gone.
     """
     target = vhd_import.status.target
-    if not isinstance(end.outcome, Stalled) or target is None:
+    if not isinstance(end.outcome, Stalled):
+        return end
+    await import_blob.remove_secret(ctx, vhd_import)
+    if target is None:
         return end
     await import_targets.remove_secret(ctx, vhd_import)
     try:

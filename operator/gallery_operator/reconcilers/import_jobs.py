@@ -7,10 +7,12 @@ from typing import Any
 
 from gallery_operator import metrics
 from gallery_operator.api import VhdImport
-from gallery_operator.api.disk_source import ChecksumsList, ChecksumsSignature, DiskSource, GuestStateSource
+from gallery_operator.api.disk_source import BlobDisk, ChecksumsList, ChecksumsSignature, DiskSource, GuestStateSource
 from gallery_operator.api.meta import RECONCILE_ANNOTATION, LocalRef
 from gallery_operator.contract import (
+    BlobSource,
     ChecksumsFile,
+    CopySource,
     FailureCode,
     OciSource,
     PrepareConfig,
@@ -75,6 +77,8 @@ _MENDED_BY_TIME = frozenset(
         FailureCode.INTERNAL,
     }
 )
+_MENDED_IN_AZURE = frozenset({FailureCode.SOURCE_NOT_FOUND, FailureCode.SOURCE_FORBIDDEN})
+"""Of a blob: what is missing is looked at before the next try, with the operator's own eyes."""
 _NEEDS_PREPARING = frozenset({FailureCode.SOURCE_CHANGED, FailureCode.VERIFICATION_FAILED})
 _PAUSE_SECONDS = 300.0
 
@@ -109,7 +113,9 @@ def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobR
     source = _disk_source(spec.source, scope, worker)
     state = spec.source.vm_guest_state
     if source is None:
-        raise Halt(Stalled("InvalidSpec", "Set exactly one of source.url, source.s3, source.oci and source.pvc."))
+        raise Halt(
+            Stalled("InvalidSpec", "Set exactly one of source.url, source.s3, source.oci, source.blob and source.pvc.")
+        )
     config = PrepareConfig(
         source=source,
         format=spec.source.format,
@@ -129,12 +135,19 @@ def prepare_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> JobR
 
 def _disk_source(
     source: DiskSource, scope: ImportScope, worker: WorkerSettings
-) -> UrlSource | S3Source | OciSource | PvcSource | None:
+) -> UrlSource | S3Source | OciSource | BlobSource | PvcSource | None:
     if source.s3 is not None:
         return s3_source(source.s3, worker)
     if source.oci is not None:
         return oci_source(source.oci, scope.guest.architecture, worker)
+    if source.blob is not None:
+        return _blob_source(source.blob)
     return _source(source, worker)
+
+
+def _blob_source(blob: BlobDisk) -> BlobSource:
+    name = f"{blob.storage_account_id}/{blob.container}/{blob.blob_name}"
+    return BlobSource(name=f"{name} {blob.version_id or blob.snapshot or ''}".strip(), checksum=blob.checksum)
 
 
 def _source(source: DiskSource | GuestStateSource, worker: WorkerSettings) -> UrlSource | PvcSource | None:
@@ -178,6 +191,7 @@ def upload_job(ctx: Context, vhd_import: VhdImport, scope: ImportScope, metadata
     pvc = vhd_import.spec.source.pvc
     config = UploadConfig(
         source=PvcSource(path=pvc.path, checksum=pvc.checksum) if pvc is not None else None,
+        copy_source=CopySource(etag=disk.source_etag) if disk.source_etag is not None else None,
         target="pageBlob" if scope.target.type == "PageBlob" else "managedDisk",
         virtual_size=disk.virtual_size,
         sha256=disk.sha256,
@@ -314,8 +328,18 @@ async def observe(ctx: Context, vhd_import: VhdImport, ref: JobRef) -> JobState:
     return jobs.observe(body, pods)
 
 
-async def start(ctx: Context, vhd_import: VhdImport, ref: JobRef, scratch: str, target: str | None) -> None:
+async def start(
+    ctx: Context, vhd_import: VhdImport, ref: JobRef, scratch: str, target: str | None, source: str | None
+) -> None:
     """Create a Job, after removing those it takes the place of.
+
+    Args:
+        ctx: Context.
+        vhd_import: For whom.
+        ref: Which Job.
+        scratch: Name of the scratch claim.
+        target: Name of the Secret with the target's URL.
+        source: Name of the Secret with the source blob's URL.
 
     Raises:
         Halt: A pod of theirs is still there, and would write to what this one reads.
@@ -327,7 +351,7 @@ async def start(ctx: Context, vhd_import: VhdImport, ref: JobRef, scratch: str, 
     if before:
         await remove_jobs(ctx, before)
         raise Halt(Waiting("Replacing", "Ending the Job of earlier settings.", 1.0))
-    body = jobs.job(vhd_import, ref.name, ref.component, ref.config, scratch, target, ctx.settings.worker)
+    body = jobs.job(vhd_import, ref.name, ref.component, ref.config, scratch, target, ctx.settings.worker, source)
     await _create(ctx, "Job", body)
 
 
@@ -398,7 +422,8 @@ async def failed(ctx: Context, vhd_import: VhdImport, ref: JobRef, state: JobSta
     """
     report = state.report
     fields: dict[str, Any] = {"phase": "Failed", "progress": None, "attempts": state.attempts, "nextRetryTime": None}
-    mended_by_time = report is None or report.succeeded or report.code is None or report.code in _MENDED_BY_TIME
+    mended = _MENDED_BY_TIME | _MENDED_IN_AZURE if vhd_import.spec.source.blob is not None else _MENDED_BY_TIME
+    mended_by_time = report is None or report.succeeded or report.code is None or report.code in mended
     if report is None or report.succeeded or report.code is None:
         code, text = "WorkerFailed", f"The {ref.component} Job failed: {state.problem}"
     else:

@@ -1,6 +1,6 @@
 """The target of an import in Azure: made, opened for writing, closed, removed."""
 
-from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -9,12 +9,12 @@ from gallery_operator.api.vhdimport_status import ImportTarget
 from gallery_operator.planning import jobs
 from gallery_operator.planning.names import child_name, fingerprint
 from gallery_operator.planning.outcome import Stalled, Waiting
-from gallery_operator.planning.status import timestamp
 from gallery_operator.reconcilers import import_disk, import_image
 from gallery_operator.reconcilers.common import properties
 from gallery_operator.reconcilers.context import Context
 from gallery_operator.reconcilers.halt import Halt
 from gallery_operator.reconcilers.import_scope import ImportScope
+from gallery_operator.reconcilers.import_secrets import keep_fresh
 
 _OWNER_METADATA = "galleryoperatoruid"
 
@@ -72,29 +72,18 @@ async def ensure_secret(ctx: Context, vhd_import: VhdImport, scope: ImportScope,
         The Secret's name.
     """
     name = secret_name(vhd_import)
-    namespace = vhd_import.metadata.namespace
-    existing = await ctx.kube.get("Secret", namespace, name)
-    seconds = ctx.settings.sas_seconds
-    if existing is not None:
-        expires = (existing["metadata"].get("annotations") or {}).get(jobs.EXPIRY_ANNOTATION)
-        if expires is not None:
-            left = (datetime.fromisoformat(expires) - ctx.now()).total_seconds()
-            if left > seconds / 5:
-                return name
-    guest_state: SecretStr | None = None
-    if target.blob_url is not None:
-        sas = await ctx.azure.blobs(scope.credential, scope.target.resource_id).upload_sas(target.blob_url, seconds)
-    elif vhd_import.spec.source.vm_guest_state is not None:
-        sas, guest_state = await scope.arm.grant_secure_write_access(scope.disk_id, seconds)
-    else:
-        sas = await scope.arm.grant_write_access(scope.disk_id, seconds)
-    expires_at = timestamp(ctx.now() + timedelta(seconds=seconds))
-    body = jobs.target_secret(vhd_import, name, sas, guest_state, expires_at, ctx.settings.worker)
-    if existing is None:
-        await ctx.kube.create("Secret", body)
-    else:
-        body["metadata"]["resourceVersion"] = existing["metadata"]["resourceVersion"]
-        await ctx.kube.replace("Secret", body)
+
+    async def make(seconds: int, expires_at: str) -> dict[str, Any]:
+        guest_state: SecretStr | None = None
+        if target.blob_url is not None:
+            sas = await ctx.azure.blobs(scope.credential, scope.target.resource_id).upload_sas(target.blob_url, seconds)
+        elif vhd_import.spec.source.vm_guest_state is not None:
+            sas, guest_state = await scope.arm.grant_secure_write_access(scope.disk_id, seconds)
+        else:
+            sas = await scope.arm.grant_write_access(scope.disk_id, seconds)
+        return jobs.target_secret(vhd_import, name, sas, guest_state, expires_at, ctx.settings.worker)
+
+    await keep_fresh(ctx, vhd_import, name, make)
     return name
 
 

@@ -11,6 +11,7 @@ from gallery_operator.api.meta import FINALIZER
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.resource_ids import ResourceId
 from gallery_operator.contract import Report as WorkerReport
+from gallery_operator.contract import UploadFacts
 from gallery_operator.planning import verification
 from gallery_operator.planning.import_disk import MAX_MANAGED_DISK, VHD_FOOTER_BYTES
 from gallery_operator.planning.jobs import JobPhase, JobState
@@ -18,6 +19,7 @@ from gallery_operator.planning.outcome import Done, Report, Stalled, Waiting
 from gallery_operator.planning.progress import done_fields, human, prerequisites_fields
 from gallery_operator.prerequisites.catalogue import remedy_of
 from gallery_operator.reconcilers import (
+    import_blob,
     import_disk,
     import_end,
     import_image,
@@ -32,6 +34,7 @@ from gallery_operator.reconcilers.halt import Halt, from_azure
 from gallery_operator.reconcilers.import_jobs import JobRef
 from gallery_operator.reconcilers.import_scope import ImportScope, guest_profile, import_scope
 from gallery_operator.reconcilers.scope import credential, definition_of
+from gallery_operator.redact import redact
 
 
 async def reconcile(ctx: Context, vhd_import: VhdImport) -> Report:
@@ -75,6 +78,7 @@ async def finalize(ctx: Context, vhd_import: VhdImport) -> Report:
     await _stop_workers(ctx, vhd_import)
     await import_jobs.remove_scratch(ctx, vhd_import)
     await import_targets.remove_secret(ctx, vhd_import)
+    await import_blob.remove_secret(ctx, vhd_import)
     target = vhd_import.status.target
     if target is None:
         return Report(Done("Nothing was made in Azure.", "Deleted"))
@@ -116,9 +120,11 @@ async def _prepare(ctx: Context, vhd_import: VhdImport, scope: ImportScope, ref:
         case JobPhase.ABSENT:
             await import_end.take_back(ctx, vhd_import, scope)
             await import_jobs.check_sources(ctx, vhd_import)
+            await import_blob.check(ctx, vhd_import, scope)
             scratch = await import_jobs.ensure_scratch(ctx, vhd_import)
             await import_jobs.remove_scratch(ctx, vhd_import, keep=scratch)
-            await import_jobs.start(ctx, vhd_import, ref, scratch, None)
+            source = await import_blob.ensure_secret(ctx, vhd_import, scope)
+            await import_jobs.start(ctx, vhd_import, ref, scratch, None, source)
             event = ("Normal", "Preparing", "Fetching, verifying and checking the disk.")
             fields: dict[str, Any] = {
                 "phase": "Preparing",
@@ -131,6 +137,7 @@ async def _prepare(ctx: Context, vhd_import: VhdImport, scope: ImportScope, ref:
             }
             return Report(Waiting("Preparing", "Starting the prepare Job.", 2.0), fields, (event,))
         case JobPhase.PENDING | JobPhase.RUNNING:
+            await import_blob.ensure_secret(ctx, vhd_import, scope)
             raise await import_jobs.running(ctx, vhd_import, state, "Preparing", "The prepare Job is running.")
         case JobPhase.FAILED:
             # Before anything is said to have failed, and before another try removes the pod and its log.
@@ -193,13 +200,17 @@ async def _upload(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Re
             await import_targets.ensure_target(ctx, vhd_import, scope, target)
             scratch = await _scratch_or_again(ctx, vhd_import)
             secret = await import_targets.ensure_secret(ctx, vhd_import, scope, target)
-            await import_jobs.start(ctx, vhd_import, ref, scratch, secret)
+            source = await _copied_from(ctx, vhd_import, scope)
+            if source is None:
+                await import_blob.remove_secret(ctx, vhd_import)
+            await import_jobs.start(ctx, vhd_import, ref, scratch, secret, source)
             event = ("Normal", "Uploading", f"Uploading to {target.blob_url or target.resource_id}.")
             started = {"phase": "Uploading", "nextRetryTime": None}
             return Report(Waiting("Uploading", "Starting the upload Job.", 2.0), started, (event,))
         case JobPhase.PENDING | JobPhase.RUNNING:
             target = await import_targets.located(vhd_import, scope)
             await import_targets.ensure_secret(ctx, vhd_import, scope, target)
+            await _copied_from(ctx, vhd_import, scope)
             raise await import_jobs.running(ctx, vhd_import, state, "Uploading", "The upload Job is running.")
         case JobPhase.FAILED:
             end = await import_jobs.failed(ctx, vhd_import, ref, state)
@@ -209,6 +220,14 @@ async def _upload(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Re
             if before is not None:
                 raise before
             return await _uploaded(ctx, vhd_import, scope, state)
+
+
+async def _copied_from(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> str | None:
+    """Return the Secret with the source's SAS, kept fresh, if Azure is to copy the disk from there; else None."""
+    disk = vhd_import.status.disk
+    if disk is None or disk.source_etag is None:
+        return None
+    return await import_blob.ensure_secret(ctx, vhd_import, scope)
 
 
 async def _scratch_or_again(ctx: Context, vhd_import: VhdImport) -> str:
@@ -234,13 +253,15 @@ async def _uploaded(ctx: Context, vhd_import: VhdImport, scope: ImportScope, sta
         if error.kind is not ErrorKind.INVALID:
             raise
         raise await import_end.refused(ctx, vhd_import, scope, state, from_azure(error)) from error
+    await import_blob.remove_secret(ctx, vhd_import)
     await import_jobs.remove_scratch(ctx, vhd_import)
     import_jobs.count("upload", state)
     facts = state.report.upload if state.report is not None else None
-    # What earlier pods sent was found in the target and counts as sent, too.
-    sent = facts.sent_bytes + facts.resumed_bytes if facts is not None else 0
+    sent, copied = _brought(facts) if facts is not None else (0, 0)
     skipped = facts.skipped_bytes if facts is not None else 0
+    problem = facts.copy_problem if facts is not None else None
     metrics.IMPORT_BYTES_UPLOADED.inc(sent)
+    metrics.IMPORT_BYTES_COPIED.inc(copied)
     metrics.IMPORT_BYTES_SKIPPED.inc(skipped)
     image = target.type == "ManagedImage"
     fields = {
@@ -248,18 +269,36 @@ async def _uploaded(ctx: Context, vhd_import: VhdImport, scope: ImportScope, sta
         "uploaded": True,
         "nextRetryTime": None,
         "sentBytes": sent,
+        "copiedBytes": copied or None,
+        "copyProblem": redact(problem) if problem is not None else None,
         "attempts": state.attempts,
-        "progress": None if image else done_fields(sent, skipped),
+        "progress": None if image else done_fields(sent, copied, skipped),
         "target": target.to_wire(),
     }
-    events = [("Normal", "Uploaded", f"Sent {human(sent)}, {human(skipped)} of zeros needed no sending.")]
+    events = [("Normal", "Uploaded", _told_of_upload(sent, copied, skipped, problem))]
     if facts is not None and facts.verification is not None:
         found = facts.verification
         metrics.IMPORT_BYTES_READ_BACK.inc(found.read_back_bytes)
         metrics.IMPORT_BYTES_REPAIRED.inc(found.repaired_bytes + found.cleared_bytes)
         fields["verification"] = verification.fields(found, vhd_import, ctx.now())
-        events += verification.events(found, sent)
+        events += verification.events(found, sent + copied)
     return Report(Waiting("Finalizing", "The disk is in Azure.", 0.0), fields, tuple(events))
+
+
+def _told_of_upload(sent: int, copied: int, skipped: int, problem: str | None) -> str:
+    message = f"Sent {human(sent)}, {human(skipped)} of zeros needed no sending."
+    if copied:
+        message = f"Azure has copied {human(copied)}. {message}"
+    if problem is not None:
+        message = f"{message} Azure would not copy from the source ({redact(problem)})."
+    return message
+
+
+def _brought(facts: UploadFacts) -> tuple[int, int]:
+    """Return the bytes that were sent and copied; what earlier pods brought counts as what this one did."""
+    if facts.copied_bytes and facts.copy_problem is None:
+        return facts.sent_bytes, facts.copied_bytes + facts.resumed_bytes
+    return facts.sent_bytes + facts.resumed_bytes, facts.copied_bytes
 
 
 async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> Report:
@@ -289,8 +328,11 @@ async def _settled(ctx: Context, vhd_import: VhdImport, scope: ImportScope) -> R
 
 def _image_done(vhd_import: VhdImport) -> dict[str, Any]:
     disk, sent = vhd_import.status.disk, vhd_import.status.sent_bytes or 0
-    total = disk.virtual_size + VHD_FOOTER_BYTES if disk is not None and disk.virtual_size is not None else sent
-    return {"progress": done_fields(sent, total - sent)}
+    copied = vhd_import.status.copied_bytes or 0
+    total = (
+        disk.virtual_size + VHD_FOOTER_BYTES if disk is not None and disk.virtual_size is not None else sent + copied
+    )
+    return {"progress": done_fields(sent, copied, total - sent - copied)}
 
 
 def _missing(vhd_import: VhdImport) -> Report:

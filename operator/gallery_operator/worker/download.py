@@ -17,7 +17,15 @@ from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.errors import Stopped, WorkerError
 from gallery_operator.worker.http import ConnectionLost, HttpClient, Response
 from gallery_operator.worker.manifest import write_atomically
-from gallery_operator.worker.segments import AddressEnded, Body, Parallel, ParallelBody, RangesRefused, Version
+from gallery_operator.worker.segments import (
+    AddressEnded,
+    Body,
+    Parallel,
+    ParallelBody,
+    RangesRefused,
+    Version,
+    Written,
+)
 from gallery_operator.worker.sparse import SparseWriter
 from gallery_operator.worker.tracking import Tracker
 
@@ -69,6 +77,23 @@ class _State(BaseModel):
         return self.last_modified
 
 
+def version_of(path: Path) -> str | None:
+    """Return the strong ETag of the version that a finished download has brought; None when there was none.
+
+    Args:
+        path: The file.
+    """
+    try:
+        state = _State.model_validate_json(_state_path(path).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return state.etag if state.complete and state.etag == state.validator() else None
+
+
+def _state_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
 class Download:
     """One URL on its way into one file.
 
@@ -83,6 +108,7 @@ class Download:
         look: Called once with the first bytes (up to 1 MiB), to refuse early.
         policy: Patience.
         advice: What a person may do when the server does not give it.
+        written: Tells which bytes of the file have ever been written, if the server knows.
         sleep: Waits; for tests.
     """
 
@@ -99,12 +125,13 @@ class Download:
         look: Callable[[bytes, int | None], None] | None = None,
         policy: DownloadPolicy = DownloadPolicy(),
         advice: Advice = OF_A_URL,
+        written: Callable[[], Written | None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._url = url
         self._path = path
-        self._state_path = path.with_name(path.name + ".json")
+        self._state_path = _state_path(path)
         self._checksum = checksum
         self._limit = limit
         self._tracker = tracker
@@ -112,6 +139,7 @@ class Download:
         self._looked = False
         self._policy = policy
         self._advice = advice
+        self._written = written
         self._sleep = sleep
         # Not the URL itself: the file may lie on the volume for long, and a query may be meant for few.
         url_sha256 = hashlib.sha256(url.encode()).hexdigest()
@@ -230,6 +258,10 @@ class Download:
         self._sleep(delay)
 
     def _attempt(self, writer: SparseWriter) -> None:
+        written = self._written() if self._written is not None else None
+        if written is not None:
+            self._receive_written(written, writer)
+            return
         position = writer.position
         headers: dict[str, str] = {}
         if position:
@@ -249,6 +281,8 @@ class Download:
                 self._accept_part(response, position)
             elif response.status == 200:
                 self._accept_whole(response, writer)
+            elif response.status == 412:
+                raise Changed("the server has another version")
             else:
                 refuse(response, self._advice)
             self._receive(response)
@@ -261,7 +295,25 @@ class Download:
         parallel = self._parallel_body(response, writer.position)
         if parallel is None:
             self._copy(response, writer)
-            return
+        else:
+            self._copy_parallel(parallel, writer)
+
+    def _receive_written(self, written: Written, writer: SparseWriter) -> None:
+        """Write the file without asking for what is zero."""
+        if writer.position and self._state.etag != written.etag:
+            raise Changed("its ETag is another one")
+        known = {"etag": written.etag, "last_modified": None, "total": written.total}
+        if not writer.position:
+            known |= {"synced": 0, "complete": False}
+        self._state = self._state.model_copy(update=known)
+        version = Version(written.etag, written.etag, written.total)
+        body = ParallelBody(
+            self._client, self._url, None, writer.position, version, self._policy.parallel, self._connections,
+            written.ranges,
+        )  # fmt: skip
+        self._copy_parallel(body, writer)
+
+    def _copy_parallel(self, parallel: ParallelBody, writer: SparseWriter) -> None:
         try:
             self._copy(parallel, writer)
         except AddressEnded as problem:

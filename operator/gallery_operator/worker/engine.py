@@ -5,10 +5,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from azure.core.exceptions import HttpResponseError
 
 from gallery_operator.contract import FailureCode
+from gallery_operator.worker.copying import Copier
 from gallery_operator.worker.disk import Disk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.gate import Gate
@@ -17,7 +19,7 @@ from gallery_operator.worker.layout import Range, is_zero
 from gallery_operator.worker.pace import Allowance, Pace
 from gallery_operator.worker.pageblob import Lease
 from gallery_operator.worker.survey import Piece, PieceTable
-from gallery_operator.worker.target import Stopping, Target, describe, error_code
+from gallery_operator.worker.target import ResultT, Stopping, Target, describe, error_code
 from gallery_operator.worker.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -32,11 +34,17 @@ class Sent:
 
     Attributes:
         sent: Sent with Put Page.
+        copied: Copied by the service.
         resumed: Found in the target, from an earlier attempt.
     """
 
     sent: int = 0
+    copied: int = 0
     resumed: int = 0
+
+
+Way = Literal["sent", "copied", "resumed"]
+"""How a piece came into the target."""
 
 
 class Engine:
@@ -52,6 +60,7 @@ class Engine:
         concurrency: Most requests in flight.
         bandwidth: Most bytes a second; None: no limit.
         lease: Held on the blob, if any.
+        copier: Has pieces copied from where the disk came from, if that is possible.
     """
 
     def __init__(
@@ -66,6 +75,7 @@ class Engine:
         concurrency: int,
         lease: Lease | None = None,
         bandwidth: int | None = None,
+        copier: Copier | None = None,
     ) -> None:
         self._target = target
         self._disk = disk
@@ -75,6 +85,7 @@ class Engine:
         self._tracker = tracker
         self._concurrency = concurrency
         self._lease = lease
+        self._copier = copier
         self._lock = threading.Lock()
         self._gate = Gate(Pace(concurrency), Allowance(bandwidth), target.stopping)
         target.on_throttled = self._gate.throttled
@@ -90,7 +101,7 @@ class Engine:
                 differ or cannot be read.
 
         Returns:
-            What was sent and what was there.
+            What was sent and copied, and what was there.
 
         Raises:
             WorkerError: ``SourceChanged`` when a piece is not what ``prepare`` saw, or the target failed.
@@ -112,7 +123,12 @@ class Engine:
         Raises:
             WorkerError: As for ``run``.
         """
-        self._in_threads(self._concurrency, indexes, lambda index: self._send(index, self._table[index]))
+
+        def again(index: int) -> int:
+            self._send(index, self._table[index])
+            return self._table[index].length
+
+        self._in_threads(self._concurrency, indexes, again)
 
     def read_back(self, indexes: Iterable[int], right: Bitmap) -> None:
         """Read pieces back from the target.
@@ -199,27 +215,27 @@ class Engine:
             self._gate.leave(moved)
 
     def _bring(self, index: int, *, doubtful: bool) -> int | None:
-        """Send a piece unless it is there already; None when it was."""
+        """Have a piece copied, or send it, unless it is there already; None when it was."""
         piece = self._table[index]
-        if not (doubtful and self._is_there_for_certain(piece)):
-            length = self._send(index, piece)
-            with self._lock:
-                self._result.sent += length
-            self._tracker.advance(length)
-            return length
-        self._journal.add(index)
-        with self._lock:
-            self._result.resumed += piece.length
-        self._tracker.advance(piece.length)
-        return None
+        if doubtful and self._is_there_for_certain(piece):
+            self._journal.add(index)
+            self._count(piece, "resumed")
+            return None
+        self._count(piece, self._send(index, piece))
+        return piece.length
 
-    def _send(self, index: int, piece: Piece) -> int:
+    def _count(self, piece: Piece, way: Way) -> None:
+        with self._lock:
+            setattr(self._result, way, getattr(self._result, way) + piece.length)
+        self._tracker.advance(piece.length)
+
+    def _send(self, index: int, piece: Piece) -> Way:
         with self._buffer(piece.length) as data:
             self._read(piece, data)
-            self._write(piece, data)
+            way = self._write(piece, data)
         self._journal.add(index)
-        self._tracker.advance(sent=piece.length)
-        return piece.length
+        self._tracker.advance(**{way: piece.length})
+        return way
 
     @contextlib.contextmanager
     def _buffer(self, length: int) -> Iterator[memoryview]:
@@ -258,29 +274,34 @@ class Engine:
         what = f"reading back {len(data)} bytes at {offset}"
         self._target.get_page(what, offset, data, lambda: self._gate.hold_back(len(data)))
 
-    def _write(self, piece: Piece, data: memoryview) -> None:
-        what = f"writing {piece.length} bytes at {piece.offset}"
-
+    def _write(self, piece: Piece, data: memoryview) -> Way:
         def lease() -> str | None:
             self._gate.hold_back(piece.length)
             return None if self._lease is None else self._lease.id
 
+        copier = self._copier
+        if copier is not None and copier.covers(piece.offset, piece.length):
+            what = f"copying {piece.length} bytes at {piece.offset}"
+            if self._insist(what, lambda: copier.copy(what, piece.offset, data, lease)):
+                return "copied"
+        what = f"writing {piece.length} bytes at {piece.offset}"
         self._insist(what, lambda: self._target.put_page(what, piece.offset, data, lease))
+        return "sent"
 
     def clear(self, offset: int, length: int) -> None:
         """Set bytes of the target to zero that an earlier disk left there."""
         what = f"clearing {length} bytes at {offset}"
         self._insist(what, lambda: self._target.call(what, lambda client: client.clear_page(offset, length)))
 
-    def _insist(self, what: str, request: Callable[[], object]) -> None:
+    def _insist(self, what: str, request: Callable[[], ResultT]) -> ResultT:
         """Send a request; once more when the lease had run out and could be taken again."""
         try:
             try:
-                request()
+                return request()
             except HttpResponseError as error:
                 if error_code(error) not in _LEASE_LOST or self._lease is None or not self._lease.retake():
                     raise
-                request()
+                return request()
         except HttpResponseError as error:
             raise refused(self._target.name, what, error) from None
 

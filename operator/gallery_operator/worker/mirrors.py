@@ -75,6 +75,7 @@ def fetch(
             Download(
                 client=origin.client, url=origin.url, path=path, fingerprint=fingerprint, checksum=checksum.restart(),
                 limit=limit, tracker=tracker, look=look, policy=patience, advice=place.advice,
+                written=origin.written,
             ).run()  # fmt: skip
         except WorkerError as problem:
             problems.append(problem)

@@ -3,14 +3,15 @@
 import dataclasses
 from pathlib import Path
 
-from gallery_operator.contract import FailureCode, S3Source, UrlSource
+from gallery_operator.contract import BlobSource, FailureCode, S3Source, UrlSource
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.http import HttpClient, check_url, read_headers, same_origin
+from gallery_operator.worker.origin_blob import locate_blob
 from gallery_operator.worker.origin_s3 import locate_object
 from gallery_operator.worker.place import Origin, Place, base_client, require_proof
 
 
-def locate(source: UrlSource | S3Source, secrets: Path) -> Place:
+def locate(source: UrlSource | S3Source | BlobSource, secrets: Path) -> Place:
     """Find where a source's file is.
 
     Args:
@@ -23,6 +24,8 @@ def locate(source: UrlSource | S3Source, secrets: Path) -> Place:
     """
     if isinstance(source, S3Source):
         return locate_object(source, secrets)
+    if isinstance(source, BlobSource):
+        return locate_blob(source, secrets)
     return _locate_url(source, secrets)
 
 

@@ -1,5 +1,6 @@
 """A place of origins: where a file can be fetched from, and with what it is asked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from gallery_operator.worker.address import AddressRule
 from gallery_operator.worker.answers import OF_A_URL, Advice
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.http import Authorizer, HttpClient, check_url, tls_context
+from gallery_operator.worker.segments import Written
 
-Remote = UrlSource | S3Source | OciSource
-"""What is fetched over the network."""
+Ruled = UrlSource | S3Source | OciSource
+"""What users name the host of, so that the administrator's rules hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,12 @@ class Origin:
     Attributes:
         url: Of the file; never with a secret in it, as it tells one download from another.
         client: Asks for it.
+        written: Tells which bytes of the file have ever been written; None, or an answer of None: perhaps all.
     """
 
     url: str
     client: HttpClient
+    written: Callable[[], Written | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Place:
     advice: Advice = OF_A_URL
 
 
-def base_client(source: Remote, secrets: Path, authorizer: Authorizer | None = None) -> HttpClient:
+def base_client(source: Ruled, secrets: Path, authorizer: Authorizer | None = None) -> HttpClient:
     """Return a client that keeps to the source's rules, and sends no headers of its own.
 
     Args:
@@ -56,7 +60,7 @@ def base_client(source: Remote, secrets: Path, authorizer: Authorizer | None = N
     return HttpClient(rule=address_rule(source), tls=tls, headers={}, authorizer=authorizer)
 
 
-def address_rule(source: Remote) -> AddressRule:
+def address_rule(source: Ruled) -> AddressRule:
     """Return which addresses a source may name.
 
     Raises:

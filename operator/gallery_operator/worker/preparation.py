@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gallery_operator.contract import DiskFacts, FailureCode, OciSource, PrepareConfig, PvcSource
+from gallery_operator.contract import BlobSource, DiskFacts, FailureCode, OciSource, PrepareConfig, PvcSource
 from gallery_operator.worker import formats
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import first_bytes
 from gallery_operator.worker.disk import Disk, FileIdentity, identity
+from gallery_operator.worker.download import version_of
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.formats import FdSource, ImageInfo
 from gallery_operator.worker.formats.inspect import HEAD_BYTES, Compression
@@ -32,9 +33,10 @@ from gallery_operator.worker.layout import MIB
 from gallery_operator.worker.manifest import DISK, MANIFEST, TABLE, Location, Manifest, read_manifest, write_manifest
 from gallery_operator.worker.mirrors import fetch
 from gallery_operator.worker.onlooker import Onlooker
+from gallery_operator.worker.origin_blob import is_superseded
 from gallery_operator.worker.origin_oci import Artifact, find
 from gallery_operator.worker.origins import locate
-from gallery_operator.worker.place import Place, Remote
+from gallery_operator.worker.place import Place, Ruled
 from gallery_operator.worker.sparse import require_space
 from gallery_operator.worker.stage import STAGE, Stage, Step, read_stage, write_stage
 from gallery_operator.worker.survey import PieceTable, survey
@@ -74,6 +76,7 @@ class Preparation:
         self._scratch = Path(config.scratch_dir)
         self._checksum = Checksum(config.source.checksum if isinstance(config.source, PvcSource) else None)
         self._fingerprint = ""
+        self._source_etag: str | None = None
 
     def run(self) -> Prepared:
         """Do what is not done yet.
@@ -84,6 +87,8 @@ class Preparation:
         source = self._config.source
         if not isinstance(source, PvcSource):
             self._fingerprint = fingerprint(self._config)
+            if isinstance(source, BlobSource):
+                self._forget_another_version(locate(source, Path(self._config.secrets_dir)))
             return self._left_by_earlier_attempt() or self._from_network(source)
         fd = self._open_claim(source)
         try:
@@ -99,6 +104,15 @@ class Preparation:
         return self._from_claim(fd, "device" if source.path is None else "pvc")
 
     # What an earlier attempt left.
+
+    def _forget_another_version(self, place: Place) -> None:
+        """Throw away a disk whose blob was written to since: Azure could not copy it from there any more."""
+        stage, manifest = read_stage(self._scratch), read_manifest(self._scratch)
+        known = {manifest.facts.source_etag if manifest else None, stage.source_etag if stage else None} - {None}
+        if any(is_superseded(place, etag) for etag in known if etag is not None):
+            log.warning("the blob was written to since an earlier attempt fetched it, it is fetched anew")
+            for name in (MANIFEST, STAGE, DISK):
+                (self._scratch / name).unlink(missing_ok=True)
 
     def _left_by_earlier_attempt(self) -> Prepared | None:
         ready = self._ready()
@@ -145,11 +159,12 @@ class Preparation:
         if stage.done == "member":
             os.close(fd)
             return self._from_file(path)
+        self._source_etag = stage.source_etag
         return self._from_image(fd, stage.compression, "scratch", None)
 
     # From the network.
 
-    def _from_network(self, source: Remote) -> Prepared:
+    def _from_network(self, source: Ruled | BlobSource) -> Prepared:
         secrets = Path(self._config.secrets_dir)
         if not isinstance(source, OciSource):
             return self._from_place(locate(source, secrets))
@@ -161,6 +176,8 @@ class Preparation:
     def _from_place(self, place: Place) -> Prepared:
         path = self._scratch / _DOWNLOAD
         self._fetch(place, path, self._look)
+        if isinstance(self._config.source, BlobSource):
+            self._source_etag = version_of(path)
         return self._from_file(path)
 
     def _from_file(self, path: Path) -> Prepared:
@@ -315,7 +332,8 @@ class Preparation:
 
     def _write_stage(self, done: Step, made: FileIdentity, compression: Compression | None) -> None:
         what = {"fingerprint": self._fingerprint, "done": done, "compression": compression}
-        write_stage(self._scratch, Stage(**what, size=made.size, mtime_ns=made.mtime_ns))
+        stage = Stage(**what, size=made.size, mtime_ns=made.mtime_ns, source_etag=self._source_etag)
+        write_stage(self._scratch, stage)
 
     def _survey(
         self,
@@ -356,6 +374,7 @@ class Preparation:
                     data_bytes=found.data_bytes,
                     sha256=found.sha256,
                     in_place=place != "scratch",
+                    source_etag=self._source_etag if image.info.is_plain and image.compression is None else None,
                 ),
                 container_format=image.info.format,
                 container_footer=vhd.footer.hex() if vhd is not None else None,

@@ -23,6 +23,7 @@ class Stage(BaseModel):
         size: Bytes of the file that the step made.
         mtime_ns: Its time of last change; a file that was touched since does not count.
         compression: How the source was compressed.
+        source_etag: ETag of the blob whose bytes the file has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class Stage(BaseModel):
     size: int
     mtime_ns: int
     compression: Compression | None = None
+    source_etag: str | None = None
 
     def describes(self, found: FileIdentity) -> bool:
         """Whether a file is the one that was made."""

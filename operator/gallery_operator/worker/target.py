@@ -3,7 +3,6 @@
 import logging
 import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,9 @@ from gallery_operator.redact import redact
 from gallery_operator.worker.backoff import Backoff, parse_retry_after
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.layout import Range, merge
+from gallery_operator.worker.sas import SasFile
 from gallery_operator.worker.tracking import Tracker
-from gallery_operator.worker.wire import PageClient
+from gallery_operator.worker.wire import CopyFrom, PageClient
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,11 @@ class TargetPolicy:
     lease_poll_seconds: float = 5.0
 
 
+def sas_file(path: Path, policy: TargetPolicy) -> SasFile:
+    """Open a file with a SAS, with the policy's patience for the next one."""
+    return SasFile(path, seconds=policy.renewal_seconds, poll_seconds=policy.poll_seconds, renewals=policy.renewals)
+
+
 class Stopping(Exception):  # noqa: N818 - a request
     """The upload ends; threads give up quietly."""
 
@@ -88,28 +93,24 @@ class Target:
         ca_bundle: str | None = None,
         policy: TargetPolicy | None = None,
     ) -> None:
-        self._file = url_file
         self._tracker = tracker
         self._api_version = api_version
         self._ca_bundle = ca_bundle
         self.policy = policy or TargetPolicy()
-        self._lock = threading.Lock()
+        self._sas = sas_file(url_file, self.policy)
         self._local = threading.local()
-        self._generation = 0
-        self._renewals = 0
         self._pages: PageClient | None = None
         self._pages_lock = threading.Lock()
         self.on_throttled: Callable[[], None] = lambda: None
         self.stopping = threading.Event()
-        self._url = self._read()
-        if self._url is None or urlsplit(self._url).scheme not in ("http", "https"):
+        if urlsplit(self.url).scheme not in ("http", "https"):
             message = f"The file {url_file} holds no URL of a blob. The operator writes it from the upload's Secret."
             raise WorkerError(FailureCode.BAD_CONFIGURATION, message)
 
     @property
     def url(self) -> str:
         """The blob's URL with its SAS; never to be shown."""
-        return self._url or ""
+        return self._sas.current()[1]
 
     @property
     def name(self) -> str:
@@ -177,6 +178,40 @@ class Target:
 
         self._until_it_works(what, self._address, read)
 
+    def copy_page(
+        self,
+        what: str,
+        offset: int,
+        data: memoryview,
+        lease: Callable[[], str | None],
+        source: CopyFrom,
+        judge: Callable[[HttpResponseError], Exception],
+    ) -> None:
+        """Have the service copy pages from another blob until it works, like ``put_page``.
+
+        Args:
+            what: For messages.
+            offset: In both blobs.
+            data: What the bytes must be; not sent.
+            lease: Tells the lease that is held, before each try.
+            source: Where the bytes are.
+            judge: Says what an answer means that may be about the source; what it returns is raised.
+
+        Raises:
+            HttpResponseError: An answer that no repetition will change.
+            WorkerError: As ``put_page``.
+            Stopping: The upload ends.
+        """
+        pages = self._page_client()
+
+        def request(url: str) -> None:
+            try:
+                pages.copy(url, offset, data, lease(), source)
+            except HttpResponseError as error:
+                raise judge(error) from None
+
+        self._until_it_works(what, self._address, request)
+
     def _until_it_works(
         self, what: str, means: Callable[[], tuple[int, MeansT]], request: Callable[[MeansT], ResultT]
     ) -> ResultT:
@@ -222,17 +257,10 @@ class Target:
 
         return merge(self.call(f"listing pages at {start}", request))
 
-    def _read(self) -> str | None:
-        try:
-            return self._file.read_text(encoding="utf-8").strip() or None
-        except (OSError, UnicodeDecodeError):
-            return None
-
     def _address(self) -> tuple[int, str]:
         if self.stopping.is_set():
             raise Stopping
-        with self._lock:
-            return self._generation, self.url
+        return self._sas.current()
 
     def _page_client(self) -> PageClient:
         with self._pages_lock:
@@ -247,9 +275,8 @@ class Target:
         """Return this thread's client; made anew when the SAS is another one."""
         if self.stopping.is_set():
             raise Stopping
-        if getattr(self._local, "generation", None) != self._generation:
-            with self._lock:
-                generation, url = self._generation, self.url
+        generation, url = self._sas.current()
+        if getattr(self._local, "generation", None) != generation:
             options: dict[str, Any] = {} if self._ca_bundle is None else {"connection_verify": self._ca_bundle}
             if self._api_version is not None:
                 options["api_version"] = self._api_version
@@ -266,23 +293,10 @@ class Target:
 
     def _renew(self, generation: int, error: HttpResponseError) -> None:
         """Wait until the file holds another SAS than the refused one."""
-        until = time.monotonic() + self.policy.renewal_seconds
-        with self._lock:
-            if self._generation != generation:
-                return  # Another thread has it already.
-            log.warning("the SAS of the target is refused (%s), waiting for another one", describe(error))
-            self._renewals += 1
-            while self._renewals <= self.policy.renewals:
-                url = self._read()
-                if url is not None and url != self._url:
-                    self._url = url
-                    self._generation += 1
-                    log.info("the target has a new SAS")
-                    return
-                if time.monotonic() >= until:
-                    break
-                if self.stopping.wait(self.policy.poll_seconds):
-                    raise Stopping
+        if self._sas.renewed(generation, describe(error), self.stopping):
+            return
+        if self.stopping.is_set():
+            raise Stopping
         message = f"{self.name} refuses the SAS: {describe(error)}. The operator issues another for the next attempt."
         raise WorkerError(FailureCode.TARGET_FORBIDDEN, message)
 

@@ -56,7 +56,7 @@ class Tracker:
             self._samples.clear()
             self._samples.append((self._clock(), done))
 
-    def advance(self, done: int = 0, *, sent: int = 0, skipped: int = 0) -> None:
+    def advance(self, done: int = 0, *, sent: int = 0, copied: int = 0, skipped: int = 0) -> None:
         """Add bytes to the phase's count."""
         with self._lock:
             now = self._now
@@ -66,6 +66,7 @@ class Tracker:
                     "bytes_done": now.bytes_done + done,
                     "bytes_read": now.bytes_read + read,
                     "bytes_sent": now.bytes_sent + sent,
+                    "bytes_copied": now.bytes_copied + copied,
                     "bytes_skipped": now.bytes_skipped + skipped,
                 }
             )
@@ -126,6 +127,7 @@ class _ProgressCollector(Collector):
         counters = (
             ("read_bytes", "Bytes read from the source, or back from Azure.", now.bytes_read),
             ("sent_bytes", "Bytes sent to Azure by this attempt.", now.bytes_sent),
+            ("copied_bytes", "Bytes that Azure has copied from the source blob by itself.", now.bytes_copied),
             ("skipped_bytes", "Zero bytes that were not sent.", now.bytes_skipped),
             ("retried_requests", "Requests that had to be repeated.", now.attempts),
         )

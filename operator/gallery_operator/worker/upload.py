@@ -14,6 +14,7 @@ from gallery_operator.contract import FailureCode, PvcSource, Report, UploadConf
 from gallery_operator.prerequisites.container import FOOTER_BYTES
 from gallery_operator.worker import guest_state
 from gallery_operator.worker.claim import open_beneath, open_device
+from gallery_operator.worker.copying import Copier
 from gallery_operator.worker.disk import Disk
 from gallery_operator.worker.engine import Engine, refused
 from gallery_operator.worker.errors import WorkerError
@@ -26,7 +27,7 @@ from gallery_operator.worker.preparation import changed, compression_of, open_pr
 from gallery_operator.worker.presence import compare
 from gallery_operator.worker.runtime import run
 from gallery_operator.worker.survey import PieceTable, survey
-from gallery_operator.worker.target import Target, TargetPolicy
+from gallery_operator.worker.target import Target, TargetPolicy, sas_file
 from gallery_operator.worker.tracking import Tracker
 from gallery_operator.worker.verify import Verification, refusal_to_read
 
@@ -190,9 +191,10 @@ def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Track
                 lease = Lease(target, config.sha256)
                 lease.acquire()
         refused = _require_readable(config, target, total)
+        copier = _copier(config, local, target)
         engine = Engine(
             target=target, disk=local.disk, footer=local.footer, table=table, journal=journal, tracker=tracker,
-            concurrency=config.concurrency, lease=lease, bandwidth=config.bandwidth_limit,
+            concurrency=config.concurrency, lease=lease, bandwidth=config.bandwidth_limit, copier=copier,
         )  # fmt: skip
         if config.target == "pageBlob" and before is None:
             journal.forget()
@@ -219,14 +221,23 @@ def _send(config: UploadConfig, local: LocalDisk, target: Target, tracker: Track
         if lease is not None and not target.stopping.is_set():
             lease.release()
     facts = UploadFacts(
-        total_bytes=total, sent_bytes=sent.sent, skipped_bytes=zeros, resumed_bytes=sent.resumed, etag=etag,
+        total_bytes=total, sent_bytes=sent.sent, skipped_bytes=zeros, resumed_bytes=sent.resumed,
+        copied_bytes=sent.copied, copy_problem=copier.problem if copier is not None else None, etag=etag,
         verification=found,
     )  # fmt: skip
+    copied = f"{sent.copied} copied by Azure, " if copier is not None else ""
     message = (
-        f"{sent.sent} bytes sent, {zeros} zero bytes skipped, {sent.resumed} found from an earlier attempt; "
+        f"{sent.sent} bytes sent, {copied}{zeros} zero bytes skipped, {sent.resumed} found from an earlier attempt; "
         f"{found.read_back_bytes} bytes read back, {found.repaired_pieces} pieces repaired."
     )
     return Report(job="upload", succeeded=True, message=message, upload=facts)
+
+
+def _copier(config: UploadConfig, local: LocalDisk, target: Target) -> Copier | None:
+    if config.copy_source is None:
+        return None
+    source = sas_file(Path(config.copy_source.url_file), target.policy)
+    return Copier(target, source, config.copy_source.etag, local.disk.data_size)
 
 
 def _require_readable(config: UploadConfig, target: Target, total: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Pages there and back without the SDK's pipeline, which copies every body and reads it in small blocks.
+"""Pages there and back, without the SDK's pipeline, which copies every body and reads it in small blocks.
 
 Measured into a local sink with TLS: 0.6 s of processor time a GiB instead of 1.5. Everything else goes by the SDK.
 """
@@ -11,7 +11,7 @@ import re
 import threading
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -51,6 +51,19 @@ class PageError(HttpResponseError):
         self.status_code = status
         self.error_code = code
         self.response = cast("Any", _Answer(headers))
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFrom:
+    """A blob from which the service reads pages by itself.
+
+    Attributes:
+        url: With its SAS, at most 2 KiB.
+        etag: The version that is meant.
+    """
+
+    url: str = field(repr=False)
+    etag: str
 
 
 class PageClient:
@@ -93,14 +106,36 @@ class PageClient:
             HttpResponseError: The service's answer, when it did not take them.
             AzureError: It was not reached, or gave no answer.
         """
+        self._insist(url, offset, data, lease, None)
+
+    def copy(self, url: str, offset: int, data: memoryview, lease: str | None, source: CopyFrom) -> None:
+        """Have the service copy pages from the same place of another blob (Put Page From URL).
+
+        It compares what it has read with the checksum of ``data`` and the source's version with its ETag, and takes
+        nothing that differs. https://learn.microsoft.com/rest/api/storageservices/put-page-from-url
+
+        Args:
+            url: Of the blob, with its SAS.
+            offset: In both blobs, a multiple of 512.
+            data: What the bytes must be, a multiple of 512, at most 4 MiB; not sent.
+            lease: Held on the blob.
+            source: Where the bytes are.
+
+        Raises:
+            HttpResponseError: The service's answer, when it did not take them.
+            AzureError: It was not reached, or gave no answer.
+        """
+        self._insist(url, offset, data, lease, source)
+
+    def _insist(self, url: str, offset: int, data: memoryview, lease: str | None, source: CopyFrom | None) -> None:
         md5 = self._md5.is_set()
         try:
-            self._put(url, offset, data, lease, md5=md5)
+            self._put(url, offset, data, lease, source, md5=md5)
         except PageError as error:
             if md5 or error.status_code != 400 or error.error_code not in _NO_CRC64:
                 raise
             # An endpoint older than CRC-64: MD5 does the same for twice the processor time.
-            self._put(url, offset, data, lease, md5=True)
+            self._put(url, offset, data, lease, source, md5=True)
             self._md5.set()
 
     def get(self, url: str, offset: int, buffer: memoryview) -> None:
@@ -131,23 +166,33 @@ class PageClient:
             raise ServiceResponseError(redact(f"{type(error).__name__}: {error}")) from None
         _require_undamaged(answer.headers, buffer[:length], len(buffer))
 
-    def _put(self, url: str, offset: int, data: memoryview, lease: str | None, *, md5: bool) -> None:
+    def _put(
+        self, url: str, offset: int, data: memoryview, lease: str | None, source: CopyFrom | None, *, md5: bool
+    ) -> None:
         headers = {
             **self._headers(offset, len(data)),
             "x-ms-page-write": "update",
-            "Content-Length": str(len(data)),
+            "Content-Length": str(len(data) if source is None else 0),
             "Content-Type": "application/octet-stream",
         }
+        if source is not None:
+            headers |= {
+                "x-ms-copy-source": source.url,
+                "x-ms-source-range": headers["x-ms-range"],
+                "x-ms-source-if-match": source.etag,
+            }
         if md5:
-            headers["Content-MD5"] = _md5(data)
+            headers["Content-MD5" if source is None else "x-ms-source-content-md5"] = _md5(data)
         else:
             # What Azure calls CRC64 is known as CRC-64/NVME elsewhere.
-            headers["x-ms-content-crc64"] = base64.b64encode(crc64nvme(data).to_bytes(8, "little")).decode()
+            checksum = base64.b64encode(crc64nvme(data).to_bytes(8, "little")).decode()
+            headers["x-ms-content-crc64" if source is None else "x-ms-source-content-crc64"] = checksum
         if lease is not None:
             headers["x-ms-lease-id"] = lease
         address = f"{url}{'&' if urlsplit(url).query else '?'}comp=page"
+        body = data if source is None else None
         try:
-            answer = self._pool.urlopen("PUT", address, body=data, headers=headers, redirect=False)
+            answer = self._pool.urlopen("PUT", address, body=body, headers=headers, redirect=False)
         except urllib3.exceptions.HTTPError as error:
             raise ServiceRequestError(redact(f"{type(error).__name__}: {error}")) from None
         if answer.status != 201:

@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.integration.azure.wire import SUBSCRIPTION, TOKEN, Wire, client_secret
 
 from gallery_operator.azure import resource_ids
-from gallery_operator.azure.blobs import MAX_SAS_SECONDS, Blobs
+from gallery_operator.azure.blobs import MAX_SAS_SECONDS, Blobs, Revision
 from gallery_operator.azure.errors import AzureError, ErrorKind
 from gallery_operator.azure.gateway import AzureGateway
 from gallery_operator.azure.settings import AzureSettings
@@ -58,10 +58,35 @@ async def test_signed_url_is_for_one_blob_and_no_more(wire: Wire, blobs: Blobs) 
     assert "<Expiry>" in asked[-1]
 
 
+TIME = "2026-11-30T08:50:35.1234567Z"
+
+
+@pytest.mark.parametrize(
+    ("revision", "resource", "named"),
+    [
+        (Revision(), "b", {}),
+        (Revision(version_id=TIME), "bv", {"versionid": TIME}),
+        (Revision(snapshot=TIME), "bs", {"snapshot": TIME}),
+    ],
+)
+async def test_url_to_read_is_for_one_state_of_one_blob(
+    revision: Revision, resource: str, named: dict[str, str], wire: Wire, blobs: Blobs
+) -> None:
+    serve_keys(wire)
+    url = f"{wire.url}/acct/vhds/folder/a%20b.vhd"
+    secret = (await blobs.read_sas(url, 3600, revision)).get_secret_value()
+    assert secret.startswith(f"{url}?")
+    query = {name: values[0] for name, values in parse_qs(urlsplit(secret).query).items()}
+    assert (query["sp"], query["sr"], query["spr"], query["skoid"]) == ("r", resource, "https", "o")
+    assert {name: query[name] for name in ("versionid", "snapshot") if name in query} == named
+
+
 @pytest.mark.parametrize("seconds", [0, -1, MAX_SAS_SECONDS + 1])
 async def test_life_of_a_signed_url_has_bounds(wire: Wire, blobs: Blobs, seconds: int) -> None:
     with pytest.raises(ValueError, match="signed URL"):
         await blobs.upload_sas(f"{wire.url}/acct/c/b", seconds)
+    with pytest.raises(ValueError, match="signed URL"):
+        await blobs.read_sas(f"{wire.url}/acct/c/b", seconds)
 
 
 async def test_no_token_goes_to_a_host_that_a_user_chose(wire: Wire) -> None:
@@ -72,7 +97,7 @@ async def test_no_token_goes_to_a_host_that_a_user_chose(wire: Wire) -> None:
         blobs = gateway.blobs(client_secret())
         for host in hosts:
             url = f"{host}/acct/c/b"
-            for ask in (blobs.properties(url), blobs.delete(url), blobs.upload_sas(url, 60)):
+            for ask in (blobs.properties(url), blobs.delete(url), blobs.upload_sas(url, 60), blobs.read_sas(url, 60)):
                 with pytest.raises(AzureError) as caught:
                     await ask
                 assert (caught.value.kind, caught.value.code) == (ErrorKind.INVALID, "UntrustedBlobEndpoint")
@@ -133,6 +158,21 @@ async def test_properties(wire: Wire, blobs: Blobs) -> None:
     with pytest.raises(AzureError) as caught:
         await blobs.properties(f"{wire.url}/acct/c/b")
     assert caught.value.kind is ErrorKind.DEPENDENCY
+
+
+async def test_properties_that_a_source_must_not_have(wire: Wire, blobs: Blobs) -> None:
+    headers = {"Content-Length": "0", "x-ms-blob-type": "BlockBlob", "ETag": '"0x1"'}
+    wire.on("HEAD", "/acct/c/b", (200, None, headers))
+    found = await blobs.properties(f"{wire.url}/acct/c/b", Revision(snapshot=TIME))
+    assert found is not None
+    assert (found.archived, found.folder) == (False, False)
+    assert wire.requests[-1].query["snapshot"] == TIME
+    wire.on(
+        "HEAD", "/acct/c/b", (200, None, {**headers, "x-ms-access-tier": "Archive", "x-ms-meta-hdi_isfolder": "true"})
+    )
+    found = await blobs.properties(f"{wire.url}/acct/c/b")
+    assert found is not None
+    assert (found.archived, found.folder) == (True, True)
 
 
 async def test_delete(wire: Wire, blobs: Blobs) -> None:

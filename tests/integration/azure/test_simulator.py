@@ -236,6 +236,29 @@ async def test_blob_by_a_user_delegation_sas(azure: AzureStand, gateway: AzureGa
     assert await blobs.properties(url) is None
 
 
+async def test_blob_that_may_only_be_read(azure: AzureStand, gateway: AzureGateway, arm: Arm) -> None:
+    url = f"{await arm.blob_endpoint(azure.storage_account_id)}/sources-{time.monotonic_ns()}/debian.vhd"
+    blobs = gateway.blobs(secret())
+    await make_container(azure, url.split("/")[-2])
+    sas = (await blobs.upload_sas(url, 3600)).get_secret_value()
+    await write_pages(azure, sas, {0: b"x" * 512}, create=1024)
+    readable = (await blobs.read_sas(url, 3600)).get_secret_value()
+
+    def read(address: str) -> bytes:
+        with BlobClient.from_blob_url(address, connection_verify=str(azure.ca_file)) as client:
+            assert [(each.start, each.end) for each in client.list_page_ranges()] == [(0, 511)]
+            return client.download_blob().readall()
+
+    assert await asyncio.to_thread(read, readable) == b"x" * 512 + bytes(512)
+    for refused in (
+        write_pages(azure, readable, {0: b"y" * 512}),
+        asyncio.to_thread(read, readable.replace("debian.vhd", "another.vhd")),
+    ):
+        with pytest.raises(HttpResponseError) as denied:
+            await refused
+        assert denied.value.status_code == 403
+
+
 async def test_region_that_fails_says_why(azure: AzureStand, arm: Arm) -> None:
     await make_definition(arm)
     await make_disk(arm, azure, footer())

@@ -145,7 +145,9 @@ def nested(template: Any) -> list[Case]:
     both = {"pageBlob": account, "managedDisk": disk}
     found: list[Case] = [
         template(
-            "no source", {"spec.source": {}}, "set exactly one of source.url, source.s3, source.oci and source.pvc"
+            "no source",
+            {"spec.source": {}},
+            "set exactly one of source.url, source.s3, source.oci, source.blob and source.pvc",
         ),
         template(
             "SAS", {"spec.source.url.url": "https://a.blob.core.windows.net/b?sig=c"}, "must not contain a signature"

@@ -40,7 +40,13 @@ def vhd_import_cases() -> list[Case]:
         return {"spec.source": {"oci": {"reference": reference, **more}}}
 
     digest = "@sha256:" + "a" * 64
-    one_source = "set exactly one of source.url, source.s3, source.oci and source.pvc"
+    one_source = "set exactly one of source.url, source.s3, source.oci, source.blob and source.pvc"
+
+    def source_blob(**more: Any) -> dict[str, Any]:
+        blob = {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "builds", "blobName": "debian 12/os.vhd"}
+        return {"spec.source": {"blob": {**blob, **more}}}
+
+    moment = "a version or snapshot of a blob is written as Azure gives it: 2026-"
     user_info = "url must not contain user info: give credentials as request headers in a Secret (headersSecretRef)"
     signature = "url must not contain a signature (a SAS is a secret)"
     absolute = "url must be an absolute http or https URL"
@@ -57,6 +63,23 @@ def vhd_import_cases() -> list[Case]:
         *tag_cases("VhdImport", "spec.destination.managedDisk.tags", {"spec.destination.managedDisk": disk}),
         case("no source", {"spec.source": {}}, one_source, path="spec.source"),
         case("two sources", {"spec.source.pvc": {"claimName": "build"}}, one_source),
+        case("blob", source_blob(checksum="sha256:" + "a" * 64)),
+        case("version of a blob", source_blob(versionId="2026-11-30T08:50:35.1234567Z")),
+        case("snapshot of a blob", source_blob(snapshot="2026-11-30T08:50:35.1234567Z")),
+        case("blob in $root", source_blob(container="$root")),
+        case("blob and claim", source_blob() | {"spec.source.pvc": {"claimName": "build"}}, one_source),
+        case(
+            "version and snapshot",
+            source_blob(versionId="2026-11-30T08:50:35.1234567Z", snapshot="2026-11-30T08:50:35.1234567Z"),
+            "a blob has versions or snapshots: set versionId or snapshot, not both",
+            path="spec.source.blob",
+        ),
+        case("version that is no time", source_blob(versionId="latest"), moment, path="spec.source.blob.versionId"),
+        case("snapshot with more behind it", source_blob(snapshot="2026-11-30T08:50:35.1Z&sig=x"), moment),
+        case("blob's account by a disk", source_blob(storageAccountId=f"{samples.COMPUTE}/disks/a"), "ARM id of a"),
+        case("blob's container in capitals", source_blob(container="Builds"), "a container's name has lower case"),
+        case("blob without a name", source_blob(blobName=""), "blobName"),
+        case("checksum of a blob", source_blob(checksum="md5:abc"), checksum),
         case("block claim", {"spec.source": {"pvc": {"claimName": "build"}}}),
         case("URL with user", url("https://user@example.com/a"), user_info, path="spec.source.url.url"),
         case("URL with password", url("https://user:pass@example.com/a"), user_info),

@@ -1,8 +1,17 @@
-"""A proxy before the storage emulator that counts what is sent and does harm on demand."""
+"""A proxy before the storage emulator that counts what is sent and does harm on demand.
+
+It also does what Azurite answers 501 to: Put Page From URL. It reads the range of the source from Azurite, compares
+version and checksum, and writes it by Put Page; its answers are those that Azure's documentation and recordings of the
+real service have (`azure-sdk-for-python`, `test_upload_pages_from_url_*`): 412 `CannotVerifyCopySource` for another
+ETag, 400 `Md5Mismatch` or `Crc64Mismatch` for other bytes, the source's own status with `CannotVerifyCopySource` where
+it cannot be read.
+"""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import http.server
 import socket
@@ -13,6 +22,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from awscrt.checksums import crc64nvme
+
+_MOST_BYTES = 4 * 1024 * 1024
 _HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content-length"}
 
 Fault = Callable[["Request"], Any]
@@ -29,24 +41,35 @@ class Request:
         self.query = parse_qs(urlsplit(path).query)
 
     @property
-    def is_put_page(self) -> bool:
+    def _writes_pages(self) -> bool:
         return (
             self.method == "PUT" and self.query.get("comp") == ["page"] and self.headers["x-ms-page-write"] == "update"
         )
-
-    @property
-    def range(self) -> tuple[int, int]:
-        """First byte, and the one after the last."""
-        first, _, last = self.headers["x-ms-range"].removeprefix("bytes=").partition("-")
-        return int(first), int(last) + 1
 
     @property
     def is_read(self) -> bool:
         return self.method == "GET" and "comp" not in self.query
 
     @property
+    def is_put_page(self) -> bool:
+        return self._writes_pages and "x-ms-copy-source" not in self.headers
+
+    @property
+    def is_copy(self) -> bool:
+        return self._writes_pages and "x-ms-copy-source" in self.headers
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First byte and the one after the last that are asked for or written."""
+        text = self.headers.get("x-ms-range") or self.headers["range"]
+        first, last = text.removeprefix("bytes=").split("-")
+        return int(first), int(last) + 1
+
+    @property
     def operation(self) -> str:
-        return "put-page" if self.is_put_page else f"{self.method} {self.query.get('comp', ['blob'])[0]}"
+        if self._writes_pages:
+            return "copy-page" if self.is_copy else "put-page"
+        return f"{self.method} {self.query.get('comp', ['blob'])[0]}"
 
 
 class Answer:
@@ -76,10 +99,14 @@ class BlobProxy:
         context = ssl.create_default_context(cafile=str(ca_file))
         self.lock = threading.Lock()
         self.faults: list[Fault] = []
-        self.page_bytes = 0
+        self.source_faults: list[Fault] = []
+        self.page_bytes = self.copied_bytes = 0
+        self.copies = True
         self.operations: list[str] = []
+        self.reads: list[tuple[int, int]] = []
         self.in_flight = self.most_in_flight = 0
         self.on_page: Callable[[int], None] = lambda sent: None
+        self._parts, self._context = parts, context
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -100,14 +127,13 @@ class BlobProxy:
                 if isinstance(outcome, Answer):
                     self._answer(outcome)
                     return
-                connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, context=context, timeout=60)
-                try:
-                    passed = {k: v for k, v in request.headers.items() if k not in _HOP}
-                    connection.request(self.command, self.path, body=request.body or None, headers=passed)
-                    response = connection.getresponse()
-                    data = response.read()
-                finally:
-                    connection.close()
+                if request.is_copy and outer.copies:
+                    refused = outer._read_source(request)
+                    if refused is not None:
+                        outer._end(request, refused.status)
+                        self._answer(refused)
+                        return
+                response, data = outer._ask(request.method, request.path, request.headers, request.body)
                 outer._end(request, response.status)
                 if outcome is DROP_AFTER:
                     self._hang_up()
@@ -167,7 +193,7 @@ class BlobProxy:
 
     def reset(self) -> None:
         with self.lock:
-            self.page_bytes, self.operations = 0, []
+            self.page_bytes, self.copied_bytes, self.operations, self.reads = 0, 0, [], []
 
     def _begin(self, request: Request) -> object:
         with self.lock:
@@ -190,6 +216,70 @@ class BlobProxy:
             self.in_flight -= 1
             if request.is_put_page:
                 self.page_bytes += len(request.body)
+            elif request.is_copy and status == 201:
+                self.copied_bytes += len(request.body)
+            elif request.operation == "GET blob" and status == 206:
+                self.reads.append(request.span)
             sent = self.page_bytes
         if request.is_put_page and status == 201:
             self.on_page(sent)
+
+    def _ask(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = http.client.HTTPSConnection(
+            self._parts.hostname or "", self._parts.port, context=self._context, timeout=60
+        )
+        try:
+            passed = {name: value for name, value in headers.items() if name not in _HOP}
+            if self.copies:
+                # Azurite would not do it; what it gets is the page that has been read.
+                passed = {
+                    k: v for k, v in passed.items() if k != "x-ms-copy-source" and not k.startswith("x-ms-source-")
+                }
+            connection.request(method, path, body=body or None, headers=passed)
+            response = connection.getresponse()
+            return response, response.read()
+        finally:
+            connection.close()
+
+    def _read_source(self, request: Request) -> Answer | None:
+        """Put the bytes of the source into a request; an answer when that is not possible."""
+        headers = request.headers
+        start, end = request.span
+        source_range = headers["x-ms-source-range"]
+        first, last = (int(each) for each in source_range.removeprefix("bytes=").split("-"))
+        checksums = [
+            headers[name] for name in ("x-ms-source-content-md5", "x-ms-source-content-crc64") if name in headers
+        ]
+        if request.body or headers.get("content-length") != "0" or len(checksums) > 1:
+            return Answer(400, "InvalidHeaderValue")
+        if last + 1 - first != end - start or start % 512 or end % 512 or end - start > _MOST_BYTES:
+            return Answer(416, "InvalidPageRange")
+        parts = urlsplit(headers["x-ms-copy-source"])
+        asked = {"range": source_range, "x-ms-version": headers["x-ms-version"]}
+        if "x-ms-source-if-match" in headers:
+            asked["if-match"] = headers["x-ms-source-if-match"]
+        reading = Request("GET", f"{parts.path}?{parts.query}", asked, b"")
+        told = next((answer for fault in self.source_faults if (answer := fault(reading)) is not None), None)
+        if told is not None:
+            return _unverified(told.status, told.code)
+        response, data = self._ask("GET", reading.path, asked, b"")
+        if response.status == 412:
+            # Azurite does not look first whether there is a blob; Azure does.
+            response, _ = self._ask("HEAD", reading.path, {}, b"")
+            return _unverified(404, "BlobNotFound") if response.status == 404 else _unverified(412, "ConditionNotMet")
+        if response.status != 206:
+            return _unverified(response.status, response.getheader("x-ms-error-code") or "")
+        if "x-ms-source-content-md5" in headers:
+            if base64.b64encode(hashlib.md5(data).digest()).decode() not in checksums:
+                return Answer(400, "Md5Mismatch")
+        elif checksums and base64.b64encode(crc64nvme(data).to_bytes(8, "little")).decode() not in checksums:
+            return Answer(400, "Crc64Mismatch")
+        request.body = data
+        return None
+
+
+def _unverified(status: int, code: str) -> Answer:
+    inner = {"x-ms-copy-source-status-code": str(status), "x-ms-copy-source-error-code": code}
+    return Answer(status, "CannotVerifyCopySource", inner)

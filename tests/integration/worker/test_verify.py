@@ -49,8 +49,8 @@ class Once:
         self.harm, self.left = harm, dict.fromkeys(places, times)
 
     def __call__(self, request: Request) -> object:
-        if request.is_put_page and self.left.get(request.range[0], 0) > 0:
-            self.left[request.range[0]] -= 1
+        if request.is_put_page and self.left.get(request.span[0], 0) > 0:
+            self.left[request.span[0]] -= 1
             return self.harm(request)
         return None
 
@@ -223,7 +223,7 @@ def test_a_sas_that_expires_while_reading_back(stage: Stage) -> None:
     expired = threading.Event()
 
     def expire(request: Request) -> object:
-        if request.is_read and request.range[0] >= 8 * MIB and stage.proxy.page_bytes >= stage.sent_minimum:
+        if request.is_read and request.span[0] >= 8 * MIB and stage.proxy.page_bytes >= stage.sent_minimum:
             if not expired.is_set():
                 expired.set()
                 file.write_text(new + "\n")
@@ -243,7 +243,7 @@ def test_killed_while_it_verifies(target: str, stage: Stage, workers: list[Worke
     hold = threading.Event()
 
     def pause(request: Request) -> None:
-        if request.is_read and request.range[0] == 16 * MIB and stage.proxy.page_bytes >= stage.sent_minimum:
+        if request.is_read and request.span[0] == 16 * MIB and stage.proxy.page_bytes >= stage.sent_minimum:
             hold.wait(30)
 
     stage.proxy.faults += [Once(damage, {0}), pause]

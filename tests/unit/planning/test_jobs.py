@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.support import samples
 
 from gallery_operator.api import VhdImport
 from gallery_operator.contract import (
     CONFIG_VARIABLE,
+    CopySource,
     ExitCode,
     FailureCode,
     PrepareConfig,
@@ -121,6 +123,24 @@ def test_only_prepare_sees_what_opens_a_bucket_or_a_registry(source: Json, name:
     public = vhd_import(source={kind: {key: value for key, value in disk.items() if not key.endswith("Ref")}})
     without = pod_of(jobs.job(public, "j", "prepare", CONFIG, "s", None, SETTINGS))
     assert {each["name"] for each in without["volumes"]} == {"scratch", "tmp"}
+
+
+def test_source_blob_is_mounted_where_it_is_read() -> None:
+    blob = {"blob": {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "c1c", "blobName": "b"}}
+    without = pod_of(jobs.job(vhd_import(source=blob), "j", "upload", CONFIG, "s", "t", SETTINGS))
+    assert {each["name"] for each in without["volumes"]} == {"scratch", "tmp", "target"}
+    pod = pod_of(jobs.job(vhd_import(source=blob), "j", "prepare", CONFIG, "s", None, SETTINGS, "sas"))
+    assert {"name": "blob", "secret": {"secretName": "sas"}} in pod["volumes"]
+    mount = {"name": "blob", "mountPath": "/etc/worker/blob", "readOnly": True}
+    assert mount in pod["containers"][0]["volumeMounts"]
+    assert CopySource(etag="e").url_file == f"{mount['mountPath']}/url"
+
+
+def test_secret_of_the_source_holds_its_url_and_the_ca() -> None:
+    body = jobs.source_secret(vhd_import(), "s", SecretStr("https://x/y?sig=z"), "2026-01-01T00:00:00Z", SETTINGS)
+    assert set(body["data"]) == {"url", "ca.crt"}
+    assert "sig=z" not in str(body)
+    assert body["metadata"]["annotations"][jobs.EXPIRY_ANNOTATION] == "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize("path", ["disk.vhd", None])

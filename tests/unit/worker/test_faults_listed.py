@@ -156,6 +156,54 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
             "test_a_sas_that_stays_refused_ends_the_attempt",
         ),
         f"{_WORKER}/test_verify.py": ("test_a_sas_that_expires_while_reading_back",),
+        f"{_WORKER}/test_blob_source.py": (
+            "test_an_expired_sas_is_replaced_in_mid_flight",
+            "test_a_sas_that_stays_refused_is_waited_for_and_then_told",
+        ),
+        f"{_WORKER}/test_copying.py": (
+            "test_an_expired_sas_of_the_source_is_replaced_in_mid_flight",
+            "test_an_expired_sas_of_the_source_that_nobody_renews",
+            "test_a_refused_sas_of_the_target_is_not_taken_for_the_sources",
+        ),
+        f"{_RECONCILERS}/test_blob_source.py": ("test_a_sas_is_renewed_before_it_ends_and_made_again_when_lost",),
+    },
+    # A bad source blob.
+    "a blob that changes": {
+        f"{_WORKER}/test_blob_source.py": (
+            "test_a_blob_that_changes_is_fetched_anew_of_one_version",
+            "test_a_blob_that_changes_all_the_time_is_given_up",
+            "test_what_is_left_of_another_version_is_not_gone_on_with",
+        ),
+        f"{_WORKER}/test_copying.py": (
+            "test_a_source_that_changed_is_not_copied",
+            "test_a_source_that_changes_meanwhile_ends_the_upload",
+            "test_other_bytes_under_the_same_etag_are_not_taken",
+        ),
+        "unit/worker/test_origin_blob.py": ("test_a_blob_that_changes_between_two_parts",),
+    },
+    "a list of pages that lacks some": {
+        f"{_WORKER}/test_blob_source.py": ("test_a_list_that_is_none_is_not_taken_for_zeros",),
+        "unit/worker/test_origin_blob.py": (
+            "test_all_that_was_written_is_in_the_list",
+            "test_a_list_that_cannot_be_read_is_none",
+        ),
+    },
+    "Azure does not copy": {
+        f"{_WORKER}/test_copying.py": (
+            "test_what_is_not_copied_is_sent",
+            "test_what_was_copied_before_a_refusal_stays",
+            "test_what_was_copied_is_not_copied_again",
+            "test_killed_pods_copy_next_to_nothing_twice",
+        )
+    },
+    "a blob that is missing, archived, a folder or closed": {
+        f"{_RECONCILERS}/test_blob_source.py": (
+            "test_a_blob_that_is_not_there_is_waited_for",
+            "test_an_archived_blob_is_waited_for",
+            "test_a_folder_is_no_disk",
+            "test_without_the_right_the_roles_are_named",
+        ),
+        f"{_WORKER}/test_blob_source.py": ("test_refusals_are_told",),
     },
     # Bad luck.
     "killed pods at 20 random moments": {
@@ -192,5 +240,5 @@ def test_every_fault_has_its_tests(fault: str) -> None:
 
 def test_they_are_counted() -> None:
     """A fault that is taken from the list is taken from the promise."""
-    assert len(FAULTS) == 25
+    assert len(FAULTS) == 29
     assert sum(len(names) for shown in FAULTS.values() for names in shown.values()) >= 72

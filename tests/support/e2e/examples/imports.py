@@ -81,6 +81,21 @@ def signed_checksums(applied: Applied) -> None:
     assert applied.azure.blob_digest(f"{BLOBS}vhds/debian-12-signed.vhd") == digest(PREPARED)
 
 
+@example("import-from-blob.yaml")
+def from_blob(applied: Applied) -> None:
+    """The blob's disk is in the managed disk; as Azurite copies no pages, the bytes were sent, and status says why."""
+    (found,) = applied.ready("import-from-blob.yaml")
+    status = found["status"]
+    assert status["disk"]["format"] == "vhd"
+    assert status["disk"]["sourceEtag"]
+    assert status["copyProblem"]
+    assert status["sentBytes"] >= status["disk"]["dataBytes"]
+    body = applied.only("import-from-blob.yaml")
+    assert body["id"] == f"{COMPUTE}/disks/debian-12-from-blob"
+    uploaded(body)
+    has(applied, body["id"], PREPARED)
+
+
 @example("import-page-blob.yaml")
 def page_blob(applied: Applied) -> None:
     """A page blob in the account's container."""

@@ -41,12 +41,14 @@ def prepare(sandbox: Sandbox) -> dict[str, str]:
     """Make everything; returns the checksums of what the web server of the examples serves, by file name."""
     cluster = sandbox.cluster
     sandbox.claim("build-output")
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
         claim = pool.submit(_fill, sandbox)
         azure = pool.submit(_azure, cluster)
+        blob = pool.submit(_blob, cluster)
         sums = _files(cluster)
         key = sign(cluster, sums)
         azure.result()
+        blob.result()
         claim.result()
     for name in sorted(set(NAMESPACES.values())):
         cluster.kube.apply(namespace(name, **{names.SANDBOX_LABEL: "scenario"}))
@@ -163,6 +165,23 @@ def _fill(sandbox: Sandbox) -> None:
         (f"{disks.DATA}.vhd", "database.raw"),
     ):
         sandbox.fill("build-output", f"{served}/{source}", path)
+
+
+def _blob(cluster: Cluster) -> None:
+    """Leave in a storage account what a build leaves there."""
+    kube = cluster.kube
+    authority = kube.get("ConfigMap", names.SIMULATOR_NAMESPACE, "azure-simulator-ca")
+    accounts = kube.get("Secret", names.SIMULATOR_NAMESPACE, "azurite-accounts")
+    assert authority is not None
+    assert accounts is not None
+    order = {
+        "url": f"{BLOBS}builds/debian-12.vhd",
+        "key": base64.b64decode(accounts["data"]["account-key"]).decode(),
+        "authority": authority["data"]["ca.crt"],
+        "file": f"/data/{disks.PREPARED}.vhd",
+    }
+    program = (Path(__file__).parent / "putblob.py").read_text()
+    disks.inside(kube, "python3", "-c", program, stdin=json.dumps(order).encode())
 
 
 def _azure(cluster: Cluster) -> None:
