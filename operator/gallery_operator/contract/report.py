@@ -153,7 +153,7 @@ class Progress(_Model):
     """
 
     job: Literal["prepare", "upload"]
-    phase: Literal["Starting", "Downloading", "Reading", "Converting", "Checking", "Hashing", "Uploading", "Done"]
+    phase: Literal["Starting", "Downloading", "Reading", "Decompressing", "Checking", "Hashing", "Uploading", "Done"]
     bytes_done: int = Field(default=0, ge=0)
     bytes_total: int | None = None
     bytes_sent: int = 0

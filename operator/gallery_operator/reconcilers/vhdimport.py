@@ -118,7 +118,7 @@ async def _prepare(ctx: Context, vhd_import: VhdImport, scope: ImportScope, ref:
             scratch = await import_jobs.ensure_scratch(ctx, vhd_import)
             await import_jobs.remove_scratch(ctx, vhd_import, keep=scratch)
             await import_jobs.start(ctx, vhd_import, ref, scratch, None)
-            event = ("Normal", "Preparing", "Fetching, converting and checking the disk.")
+            event = ("Normal", "Preparing", "Fetching, verifying and checking the disk.")
             fields: dict[str, Any] = {
                 "phase": "Preparing",
                 "progress": None,

@@ -103,7 +103,7 @@ def decompress_file(
     Raises:
         WorkerError: ``TooLarge`` beyond the limit, ``CorruptImage``, ``ScratchFull``.
     """
-    tracker.start("Converting", os.fstat(file.fileno()).st_size)
+    tracker.start("Decompressing", os.fstat(file.fileno()).st_size)
     message = f"The {kind} data decompresses to more than {limit} bytes, the most that is accepted; refused as a bomb."
     writer = SparseWriter(target, limit=limit, too_large=message)
     try:

@@ -18,7 +18,7 @@ from gallery_operator.contract import Progress
 log = logging.getLogger(__name__)
 
 Job = Literal["prepare", "upload"]
-Phase = Literal["Starting", "Downloading", "Reading", "Converting", "Checking", "Hashing", "Uploading", "Done"]
+Phase = Literal["Starting", "Downloading", "Reading", "Decompressing", "Checking", "Hashing", "Uploading", "Done"]
 
 _RATE_SECONDS = 10.0
 _SAMPLE_SECONDS = 0.5

@@ -25,6 +25,7 @@ from gallery_operator.worker.tracking import Tracker
 
 KIB = 1024
 MIB = 1024 * KIB
+GIB = 1024 * MIB
 
 VARIANTS = {
     "qcow2": ["-O", "qcow2"],
@@ -150,6 +151,29 @@ def test_many_threads_read_the_same(variant: str, made: dict[str, Path]) -> None
 
     with opened(made[variant]) as disk, ThreadPoolExecutor(8) as pool:
         assert all(pool.map(right, spots))
+
+
+@pytest.mark.parametrize(
+    "variant", ["qcow2", "qcow2 extended", "qcow2 zlib", "vmdk", "vmdk stream", "vhdx", "vhdx 1 MiB", "vhd"]
+)
+def test_a_disk_of_many_tables(variant: str, tmp_path: Path) -> None:
+    """40 GiB: beyond the first chunk of a VHDX (4 GiB) and the first slice of every table that is read in slices."""
+    size, spots = 40 * GIB, (0, 3 * GIB + 5, 4 * GIB + 512, 8 * GIB + MIB, 33 * GIB + 7, 40 * GIB - 5000)
+    raw = tmp_path / "raw"
+    with raw.open("wb") as file:
+        file.truncate(size)
+        for at in spots:
+            file.seek(at)
+            file.write((at + 1).to_bytes(8, "big") * 600)
+    with opened(convert(raw, VARIANTS[variant], tmp_path / "image")) as disk:
+        disk.require_whole()
+        assert disk.size == size
+        for at in spots:
+            assert disk.pread(4800, at) == (at + 1).to_bytes(8, "big") * 600
+            assert disk.pread(512, min(at + 300 * MIB, size - 600 * MIB)) == bytes(512)
+        extents = list(disk.extents())
+        assert all(any(one.start <= at and at + 4800 <= one.end for one in extents) for at in spots)
+        assert length_of(extents) <= len(spots) * 32 * MIB
 
 
 def mapped(path: Path, driver: str) -> list[Range]:
