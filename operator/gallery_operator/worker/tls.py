@@ -17,22 +17,8 @@ _PARTIAL_WRITE = 1
 
 
 class _Socket(WrappedSocket):
-    """A connection whose failures are all ``OSError``, as those of Python's own are."""
-
-    def recv(self, *args: Any, **options: Any) -> bytes:
-        try:
-            return super().recv(*args, **options)
-        except SSL.Error as error:
-            raise ssl.SSLError(f"read error: {error!r}") from error
-
-    def recv_into(self, *args: Any, **options: Any) -> int:
-        try:
-            return super().recv_into(*args, **options)
-        except SSL.Error as error:
-            raise ssl.SSLError(f"read error: {error!r}") from error
-
     def sendall(self, data: Any) -> None:
-        """Send a whole buffer with as few calls as may be."""
+        """Send a whole buffer with as few calls as may be; what fails is an ``OSError``, as by Python's own."""
         rest = memoryview(data).cast("B")
         try:
             while rest:

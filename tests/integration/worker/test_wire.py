@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from awscrt.checksums import crc64nvme
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gallery_operator.worker.tls import BulkContext
 from gallery_operator.worker.wire import PageError, PageWriter
 
 MIB = 1024 * 1024
@@ -224,6 +226,17 @@ def test_a_broken_answer_is_worth_another_try(writer: PageWriter, server: Server
         put(writer, server, data)
     put(writer, server, data)
     assert server.received[-1][1] == data
+
+
+def test_sending_on_a_connection_that_is_over_is_an_error_of_the_system(
+    server: Server, certificate: tuple[Path, Path]
+) -> None:
+    parts = urlsplit(server.url)
+    with socket.create_connection((parts.hostname, parts.port)) as plain:
+        connection = BulkContext(certificate[0]).wrap_socket(plain, server_hostname="127.0.0.1")
+        connection.shutdown(socket.SHUT_WR)
+        with pytest.raises(OSError, match="write error"):
+            connection.sendall(b"more")
 
 
 @pytest.mark.parametrize(
