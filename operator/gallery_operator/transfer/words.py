@@ -14,7 +14,7 @@ REPLACED: Final = (
     ("name the file of its signature (signature.url)", "give --signature"),
     ("Check the Secret of headersSecretRef.", "Fetch it by another tool, and name the file."),
     ("has user info; put credentials into the Secret of headersSecretRef", "has user info, which is a secret"),
-    ("name its bundle in source.url.caBundleRef", "name its PEM file in SSL_CERT_FILE"),
+    ("name its bundle in the source's caBundleRef", "name its PEM file in SSL_CERT_FILE"),
     ("set azure.caBundle", "name its PEM file in SSL_CERT_FILE"),
     ("Correct source.url.checksum or the file.", "Correct --checksum or the file."),
     ("Correct source.pvc.checksum or the file.", "Correct --checksum or the file."),

@@ -34,6 +34,7 @@ from gallery_operator.worker.backoff import Backoff, parse_retry_after
 from gallery_operator.worker.checksum import Checksum
 from gallery_operator.worker.claim import open_beneath, open_device
 from gallery_operator.worker.decompress import decompress, first_bytes
+from gallery_operator.worker.disk import RawDisk
 from gallery_operator.worker.errors import WorkerError
 from gallery_operator.worker.http import check_url
 from gallery_operator.worker.image import BLOB_BYTES, open_image, require_size
@@ -408,12 +409,17 @@ def test_open_image_uses_plain_files_as_they_are(tmp_path: Path) -> None:
     path.write_bytes(bytes(510) + b"\x55\xaa" + bytes(MIB))
     work = tmp_path / "work"
     work.mkdir()
-    opened = open_image(path, work)
-    assert (opened.path, opened.data_size) == (path, MIB + 512)
+    with contextlib.closing(open_image(path, work).disk) as disk:
+        assert isinstance(disk, RawDisk)
+        assert (disk.data_size, disk.pread(512, 0)) == (MIB + 512, path.read_bytes()[:512])
+        assert os.path.samestat(os.fstat(disk.fd), path.stat())
+    assert list(work.iterdir()) == []
     packed = tmp_path / "disk.xz"
     packed.write_bytes(lzma.compress(path.read_bytes()))
     opened = open_image(packed, work)
-    assert opened.path == work / "image"
+    with contextlib.closing(opened.disk) as disk:
+        assert isinstance(disk, RawDisk)
+        assert os.path.samestat(os.fstat(disk.fd), (work / "image").stat())
     assert opened.image.container("disk.xz").compression == "xz"
 
 

@@ -66,7 +66,7 @@ class Scene:
         for at, (start, length) in enumerate(spots):
             self.data[start : start + length] = bytes([at % 255 + 1]) * len(self.data[start : start + length])
         (folder / "disk").write_bytes(self.data)
-        self.disk = RawDisk(os.open(folder / "disk", os.O_RDONLY), size, folder / "disk")
+        self.disk = RawDisk(os.open(folder / "disk", os.O_RDONLY), size)
         found = survey(self.disk, folder / "pieces", Tracker("prepare"))
         self.footer = found.footer
         self.table = PieceTable(folder / "pieces", found.table_sha256)
