@@ -128,7 +128,7 @@ def test_of_a_page_blob_only_what_was_written_is_fetched(source: Source) -> None
     data = sparse_disk()
     source.pages(data)
     report = source.prepare()
-    disk = source.stage.folder / "scratch" / "disk.raw"
+    disk = source.stage.folder / "scratch" / "disk"
     assert disk.read_bytes() == data
     assert source.fetched <= 6 * MIB
     assert disk.stat().st_blocks * 512 <= 6 * MIB
@@ -147,7 +147,7 @@ def test_a_prepared_disk_whose_blob_has_changed_is_made_anew(source: Source) -> 
     source.blob.upload_page(b"\xee" * 512, 3 * MIB, 512)
     data[3 * MIB : 3 * MIB + 512] = b"\xee" * 512
     after = source.prepare()
-    assert (source.stage.folder / "scratch" / "disk.raw").read_bytes() == bytes(data)
+    assert (source.stage.folder / "scratch" / "disk").read_bytes() == bytes(data)
     assert before.disk is not None
     assert after.disk is not None
     assert after.disk.source_etag == source.etag != before.disk.source_etag
