@@ -6,9 +6,8 @@ PROGRAMS=(
   # Everywhere.
   "openssl|openssl"
   "flock|util-linux"
-  # Readers and converters of disk images, which the worker runs; disk images for the demo and the tests.
+  # Disk images for the demo and the tests.
   "qemu-img|qemu-utils"
-  "grub-fstest|grub-common"
   "mkfs.ext4|e2fsprogs"
   "mkfs.vfat|dosfstools"
   "mcopy|mtools"
@@ -30,11 +29,25 @@ PROGRAMS_WITHOUT_DOCKER=(
   "buildah|buildah"
 )
 
+# Needed only by tests: disks of every kind, and witnesses of what is read from them.
+PROGRAMS_OF_TESTS=(
+  "grub-fstest|grub-common"
+  "mkfs.xfs|xfsprogs"
+  "mkfs.btrfs|btrfs-progs"
+  "lvm|lvm2"
+  "gpg|gnupg"
+  "shellcheck|shellcheck"
+)
+
 cni_plugins_present() { [ -x /usr/lib/cni/ptp ] || [ -x /opt/cni/bin/ptp ] || [ -x /usr/libexec/cni/ptp ]; }
 
-# Prints the packages to install, one a line.
+# missing_packages [tests]: prints the packages to install, one a line; with "tests" also those that only tests need.
 missing_packages() {
   local row program rows=("${PROGRAMS[@]}") found=()
+  if [ "${1:-}" = tests ]; then
+    rows+=("${PROGRAMS_OF_TESTS[@]}")
+    [ -e /usr/lib/grub/i386-pc/boot.img ] || found+=(grub-pc-bin)
+  fi
   # Administrators' programs are not on everybody's search path.
   local PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
   docker_answers || rows+=("${PROGRAMS_WITHOUT_DOCKER[@]}")

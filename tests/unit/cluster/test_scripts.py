@@ -50,6 +50,15 @@ def test_setup_names_what_is_missing_where_it_may_not_install_it(bare: Path, tmp
     assert "apt-get was called" not in done.stdout + done.stderr
 
 
+def test_what_only_tests_need_is_asked_for_by_tests(bare: Path, tmp_path: Path) -> None:
+    program(bare, "id", "echo 1000")
+    wanted = {"xfsprogs", "btrfs-progs", "lvm2", "gnupg", "grub-common", "shellcheck"}
+    for part, expected in (("system", set()), ("tests", wanted)):
+        named = run(bare, tmp_path, str(ROOT / "hack/setup"), part).stderr.split()
+        assert wanted & set(named) == expected
+        assert "mmdebstrap" in named
+
+
 def test_setup_uses_sudo_where_it_needs_no_password(bare: Path, tmp_path: Path) -> None:
     program(bare, "id", "echo 1000")
     program(bare, "sudo", 'shift; exec "$@"')
