@@ -67,6 +67,15 @@ _MINIMAL: dict[str, Json] = {
 }
 
 # Alternatives that exclude each other need more than one object.
+_CHECKSUMS = [
+    {
+        "url": "https://example.com/SHA256SUMS",
+        "file": "debian.qcow2.xz",
+        "signature": {"url": "https://example.com/SHA256SUMS.asc", ref: {"name": "keys", "key": "publisher.asc"}},
+    }
+    for ref in ("secretKeyRef", "configMapKeyRef")
+]
+
 _FULL: dict[str, list[Json]] = {
     "Gallery": [
         {
@@ -208,17 +217,7 @@ _FULL: dict[str, list[Json]] = {
         },
         {
             "source": {
-                "url": {
-                    "url": "https://example.com/debian.qcow2.xz",
-                    "checksums": {
-                        "url": "https://example.com/SHA256SUMS",
-                        "file": "debian.qcow2.xz",
-                        "signature": {
-                            "url": "https://example.com/SHA256SUMS.asc",
-                            "secretKeyRef": {"name": "keys", "key": "publisher.asc"},
-                        },
-                    },
-                },
+                "url": {"url": "https://example.com/debian.qcow2.xz"},
                 "vmGuestState": {
                     "url": {
                         "url": "https://example.com/debian.vmgs",
@@ -250,6 +249,16 @@ _FULL: dict[str, list[Json]] = {
             },
             "definitionRef": {"name": "debian-12"},
         },
+        *(
+            {
+                "source": {
+                    "url": {"url": "https://example.com/debian.qcow2.xz", "checksums": checksums},
+                    "vmGuestState": {"url": {"url": "https://example.com/debian.vmgs", "checksums": checksums}},
+                },
+                "definitionRef": {"name": "debian-12"},
+            }
+            for checksums in _CHECKSUMS
+        ),
         {
             "source": {
                 "s3": {
@@ -321,18 +330,19 @@ _FULL: dict[str, list[Json]] = {
 
 _NOT_IN_A_TEMPLATE = frozenset({"definitionRef", "profile", "diskRole", "managementPolicy"})
 
-_S3, _OCI = (
-    next(n for n, spec in enumerate(_FULL["VhdImport"]) if source in spec["source"]) for source in ("s3", "oci")
-)
 
-# What an import has of its own is what a template of one has, too.
-_TEMPLATES: list[Json] = [
-    {
-        "metadata": {"labels": {"team": "platform"}, "annotations": {"example.com/build": "42"}},
-        "spec": {name: value for name, value in spec.items() if name not in _NOT_IN_A_TEMPLATE},
-    }
-    for spec in _FULL["VhdImport"]
-]
+def _has_more_of_a_source(spec: Json) -> bool:
+    return not {"s3", "oci", "blob"}.isdisjoint(spec["source"]) or "checksums" in spec["source"].get("url", {})
+
+
+def _template(spec: Json) -> Json:
+    """What an import has of its own is what a template of one has, too, but for the guest state."""
+    found = {name: value for name, value in spec.items() if name not in _NOT_IN_A_TEMPLATE}
+    found["source"] = {name: value for name, value in spec["source"].items() if name != "vmGuestState"}
+    return {"metadata": {"labels": {"team": "platform"}, "annotations": {"example.com/build": "42"}}, "spec": found}
+
+
+_TEMPLATES = [_template(spec) for n, spec in enumerate(_FULL["VhdImport"]) if n < 2 or _has_more_of_a_source(spec)]
 
 _FULL |= {
     "ImageVersion": [
@@ -350,12 +360,7 @@ _FULL |= {
                 "dataDisks": [
                     {"lun": 0, "diskId": f"{COMPUTE}/disks/data", "hostCaching": "None"},
                     {"lun": 1, "snapshotId": f"{COMPUTE}/snapshots/data"},
-                    {"lun": 4, "importTemplate": _TEMPLATES[0]},
-                    {"lun": 5, "importTemplate": _TEMPLATES[1]},
-                    {"lun": 6, "importTemplate": _TEMPLATES[_S3]},
-                    {"lun": 7, "importTemplate": _TEMPLATES[_OCI]},
-                    {"lun": 8, "importTemplate": _TEMPLATES[-2]},
-                    {"lun": 9, "importTemplate": _TEMPLATES[-1]},
+                    *({"lun": 4 + n, "importTemplate": template} for n, template in enumerate(_TEMPLATES)),
                     {"lun": 2, "vhdImportRef": {"name": "data"}},
                     {
                         "lun": 3,
@@ -447,12 +452,7 @@ _FULL |= {
                 "targetRegions": [{"name": "westeurope"}],
             }
             for source in (
-                {"osDisk": {"importTemplate": _TEMPLATES[0]}},
-                {"osDisk": {"importTemplate": _TEMPLATES[1]}},
-                {"osDisk": {"importTemplate": _TEMPLATES[_S3]}},
-                {"osDisk": {"importTemplate": _TEMPLATES[_OCI]}},
-                {"osDisk": {"importTemplate": _TEMPLATES[-2]}},
-                {"osDisk": {"importTemplate": _TEMPLATES[-1]}},
+                *({"osDisk": {"importTemplate": template}} for template in _TEMPLATES),
                 {"managedImageId": f"{COMPUTE}/images/debian"},
                 {"virtualMachineId": f"{COMPUTE}/virtualMachines/builder"},
                 {"galleryImageVersionId": f"{COMPUTE}/galleries/builds/images/debian/versions/1.0.0"},

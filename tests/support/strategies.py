@@ -327,7 +327,10 @@ _FITTED |= {
     GuestStateSource: ({}, lambda source: source.pvc is None or source.pvc.path is not None),
     UrlDisk: (
         {"url": st.from_regex(_ADDRESS, fullmatch=True)},
-        lambda disk: disk.checksum is not None or not disk.mirrors,
+        lambda disk: (
+            (disk.checksum is None or disk.checksums is None)
+            and (not disk.mirrors or disk.checksum is not None or disk.checksums is not None)
+        ),
     ),
     S3Disk: ({}, lambda disk: disk.endpoint is not None or disk.region is not None),
     OciDisk: ({"path": st.none() | st.from_regex(_PATH, fullmatch=True)}, lambda _: True),

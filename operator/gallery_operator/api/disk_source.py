@@ -5,7 +5,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from gallery_operator.api.checksum import Checksum
-from gallery_operator.api.meta import ApiModel, BlobContainer, LocalRef, Rule, arm_id, at_most_one, exactly_one, text
+from gallery_operator.api.meta import (
+    ApiModel,
+    BlobContainer,
+    CaBundleRef,
+    LocalRef,
+    Rule,
+    arm_id,
+    at_most_one,
+    exactly_one,
+    text,
+)
 from gallery_operator.api.oci_source import OciDisk
 from gallery_operator.api.s3_source import S3Disk
 from gallery_operator.api.security import KeyRef
@@ -147,13 +157,7 @@ class UrlDisk(ApiModel):
         ]
         | None
     ) = None
-    ca_bundle_ref: (
-        Annotated[
-            LocalRef,
-            Field(description="ConfigMap of this namespace with PEM certificates under the key `ca.crt`."),
-        ]
-        | None
-    ) = None
+    ca_bundle_ref: CaBundleRef | None = None
 
 
 class PvcDisk(ApiModel):

@@ -241,6 +241,11 @@ class LocalRef(ApiModel):
     name: ObjectName
 
 
+CaBundleRef = Annotated[
+    LocalRef, Field(description="ConfigMap of this namespace with PEM certificates under the key `ca.crt`.")
+]
+
+
 class Condition(ApiModel):
     """A condition in the Kubernetes sense (KEP-1623).
 

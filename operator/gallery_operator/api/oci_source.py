@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from gallery_operator.api.meta import ApiModel, LocalRef, Rule, text
+from gallery_operator.api.meta import ApiModel, CaBundleRef, LocalRef, Rule, text
 
 _HOST = r"([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]{1,5})?|[A-Za-z0-9-]+:[0-9]{1,5})"
 _REPOSITORY = r"[a-z0-9]+([._/-]+[a-z0-9]+)*"
@@ -63,10 +63,4 @@ class OciDisk(ApiModel):
         ]
         | None
     ) = None
-    ca_bundle_ref: (
-        Annotated[
-            LocalRef,
-            Field(description="ConfigMap of this namespace with PEM certificates under the key `ca.crt`."),
-        ]
-        | None
-    ) = None
+    ca_bundle_ref: CaBundleRef | None = None

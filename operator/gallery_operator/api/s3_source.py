@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from gallery_operator.api.checksum import Checksum
-from gallery_operator.api.meta import ApiModel, LocalRef, Rule, text
+from gallery_operator.api.meta import ApiModel, CaBundleRef, LocalRef, Rule, text
 
 
 class S3Disk(ApiModel):
@@ -81,10 +81,4 @@ class S3Disk(ApiModel):
         ]
         | None
     ) = None
-    ca_bundle_ref: (
-        Annotated[
-            LocalRef,
-            Field(description="ConfigMap of this namespace with PEM certificates under the key `ca.crt`."),
-        ]
-        | None
-    ) = None
+    ca_bundle_ref: CaBundleRef | None = None

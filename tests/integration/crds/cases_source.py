@@ -143,6 +143,7 @@ def nested(template: Any) -> list[Case]:
     account = {"storageAccountId": samples.STORAGE_ACCOUNT, "container": "vhds"}
     disk = {"resourceGroup": "rg-images", "location": "westeurope"}
     both = {"pageBlob": account, "managedDisk": disk}
+    sums = {"url": "https://images.example.org/12/SHA512SUMS"}
     found: list[Case] = [
         template(
             "no source",
@@ -160,6 +161,27 @@ def nested(template: Any) -> list[Case]:
             {"spec.source.url.mirrors": ["https://a.example.com/b"], "spec.source.url.checksum": "sha256:" + "a" * 64},
         ),
         template("mirrors alone", {"spec.source.url.mirrors": ["https://a.example.com/b"]}, "mirrors need checksum"),
+        template("checksums", {"spec.source.url.checksums": sums}),
+        template(
+            "checksum and checksums",
+            {"spec.source.url.checksums": sums, "spec.source.url.checksum": "sha256:" + "a" * 64},
+            "checksum and checksums exclude each other",
+        ),
+        template(
+            "checksums with a query",
+            {"spec.source.url.checksums": {"url": "https://a.example.com/SUMS?sig=abc"}},
+            "checksums.url must be an absolute http or https URL",
+        ),
+        template(
+            "signature at a file",
+            {"spec.source.url.checksums": sums | {"signature": {"url": "file:///x"}}},
+            "signature.url must be an absolute http or https URL",
+        ),
+        template(
+            "checksums without a key",
+            {"spec.source.url.checksums": sums | {"signature": {}}},
+            "set exactly one of secretKeyRef and configMapKeyRef",
+        ),
         template("mirror", {"spec.source.url.mirrors": ["https://a.example.com/b?sig=c"]}, "a mirror must be an"),
         template("object", {"spec.source": {"s3": {"region": "eu-north-1", "bucket": "images", "key": "a"}}}),
         template("object nowhere", {"spec.source": {"s3": {"bucket": "images", "key": "a"}}}, "set region, or the"),
