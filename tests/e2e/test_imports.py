@@ -43,7 +43,8 @@ def test_dropped_connections(sandbox: Sandbox) -> None:
     sandbox.vhd_import("data", sandbox.url(url), diskRole="data", **journeys.managed(sandbox))
     status = sandbox.ready("VhdImport", "data")["status"]
     assert status["disk"]["sha256"] == disks.digests().data
-    assert disks.counts(sandbox.kube)[f"/flaky/{sandbox.namespace}/{name}"] == 4, "it was not resumed, or not dropped"
+    # Three that broke, and one for the rest; more where the rest came over several connections.
+    assert disks.counts(sandbox.kube)[f"/flaky/{sandbox.namespace}/{name}"] >= 4, "it was not resumed, or not dropped"
 
 
 @scenario

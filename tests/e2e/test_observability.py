@@ -36,7 +36,10 @@ _BOUNDED = {
     "type",
     "state",
     "phase",
+    # As many as the galleries' places in Azure.
     "region",
+    "subscription",
+    "resource",
     "job",
     "check",
     "result",

@@ -87,6 +87,17 @@ def build(name: str) -> Path:
     return Path(run([ROOT / "hack/images/disks/build", name]).splitlines()[-1])
 
 
+def vhdx(name: str) -> Path:
+    """Return a real disk as a dynamic VHDX; it is kept beside the disk."""
+    raw = build(name)
+    target = raw.with_suffix(".vhdx")
+    if not target.exists():
+        part = target.with_suffix(".part")
+        run(["qemu-img", "convert", "-f", "raw", "-O", "vhdx", "-o", "subformat=dynamic", raw, part])
+        part.rename(target)
+    return target
+
+
 def vhd_sha256(raw: bytes) -> str:
     """Return the SHA-256 of the fixed VHD that a raw disk of whole mebibytes becomes."""
     return hashlib.sha256(raw + build_footer(len(raw), hashlib.sha256(raw).digest())).hexdigest()

@@ -149,7 +149,7 @@ def _files(cluster: Cluster) -> dict[str, str]:
     alias = {"type": "ExternalName", "externalName": f"{names.DISKS_HOST}.cluster.local"}
     metadata = {"name": "files", "namespace": space}
     kube.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": alias})
-    disks.send(kube, [disks.build(name) for name in _MORE_DISKS])
+    disks.send(kube, [*(disks.build(name) for name in _MORE_DISKS), disks.vhdx(disks.DATA)])
     program = (Path(__file__).parent / "makefiles.py").read_text()
     sums: dict[str, str] = json.loads(disks.inside(kube, "python3", "-c", program))
     return sums
