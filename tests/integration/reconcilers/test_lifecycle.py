@@ -152,7 +152,6 @@ async def test_definition_with_soft_deleted_versions_says_what_it_waits_for(stag
     await stage.until(
         lambda: not (stage.status("Gallery", "platform").get("softDeletePolicy") or SOFT)["isSoftDeleteEnabled"]
     )
-    stage.nudge("GalleryImageDefinition", "debian")
     await stage.gone("GalleryImageDefinition", "debian")
 
 
