@@ -22,7 +22,8 @@ def main() -> None:
     """Put it there, unless it is."""
     order = json.load(sys.stdin)
     account = urlsplit(order["url"]).path.split("/")[1]
-    with tempfile.NamedTemporaryFile("w", suffix=".crt") as authority:
+    # The pod's root is read-only, and it has no /tmp.
+    with tempfile.NamedTemporaryFile("w", suffix=".crt", dir=Path(order["file"]).parent) as authority:
         authority.write(order["authority"])
         authority.flush()
         key = {"account_name": account, "account_key": order["key"]}
