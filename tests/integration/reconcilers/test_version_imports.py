@@ -82,7 +82,7 @@ async def test_one_object_is_enough(stage: Stage, player: Player) -> None:
         }
         assert each["spec"]["diskRole"] == role
         assert each["spec"]["definitionRef"] == {"name": "debian"}
-        assert each["spec"]["source"] == source
+        assert each["spec"]["source"] == {"url": {"mirrors": [], **source["url"]}}
     assert found["spec"]["prerequisites"]["policy"] == "Warn"
     assert found["metadata"]["labels"] == {"team": "platform", "app.kubernetes.io/managed-by": "gallery-operator"}
     assert found["metadata"]["annotations"] == {"example.com/build": "42"}

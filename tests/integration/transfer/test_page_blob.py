@@ -68,7 +68,7 @@ def test_a_file_becomes_a_page_blob(upload: Upload) -> None:
     assert upload.stage.content() == upload.stage.vhd
     assert "Errors (" in ended.out, "findings as `check` prints them"
     assert f"{upload.url} holds the disk: " in ended.out
-    assert "Uploading: 100%" in ended.err, "lines where there is no terminal"
+    assert "Verifying: 100%, 384kB of 384kB, 384kB sent\n" in ended.err, "lines where there is no terminal"
     assert "\r" not in ended.err
     assert not upload.command.left()
     again = upload.command.run(*upload.arguments("--no-check", "-o", "json"))
@@ -87,7 +87,7 @@ def test_a_bar_on_a_terminal(upload: Upload) -> None:
     os.close(ours)
     assert upload.command.end(process).code == 0
     text = shown.decode()
-    assert "Uploading" in text
+    assert "Verifying  : 100%" in text
     assert "100%" in text
     assert "\r" in text
     assert "sig=" not in text

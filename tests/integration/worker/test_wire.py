@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gallery_operator.worker.tls import BulkContext
-from gallery_operator.worker.wire import PageError, PageWriter
+from gallery_operator.worker.wire import PageClient, PageError
 
 MIB = 1024 * 1024
 TIMEOUT = 2.0
@@ -135,24 +135,24 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def writer_to(server: Server, authorities: Path | None) -> PageWriter:
+def writer_to(server: Server, authorities: Path | None) -> PageClient:
     bundle = None if authorities is None else str(authorities)
-    return PageWriter(server.url, api_version="2026-01-01", ca_bundle=bundle, timeout=TIMEOUT, connections=4)
+    return PageClient(server.url, api_version="2026-01-01", ca_bundle=bundle, timeout=TIMEOUT, connections=4)
 
 
 @pytest.fixture
-def writer(server: Server, certificate: tuple[Path, Path], direct: None) -> Iterator[PageWriter]:
+def writer(server: Server, certificate: tuple[Path, Path], direct: None) -> Iterator[PageClient]:
     made = writer_to(server, certificate[0])
     yield made
     made.close()
 
 
-def put(writer: PageWriter, server: Server, data: bytes, offset: int = 0) -> None:
+def put(writer: PageClient, server: Server, data: bytes, offset: int = 0) -> None:
     writer.put(server.url, offset, memoryview(data), "lease-1")
 
 
 @pytest.mark.parametrize("length", [512, 16 * 1024, 16 * 1024 + 512, MIB, 4 * MIB])
-def test_a_page_arrives_whole_with_its_checksum(writer: PageWriter, server: Server, length: int) -> None:
+def test_a_page_arrives_whole_with_its_checksum(writer: PageClient, server: Server, length: int) -> None:
     data = os.urandom(length)
     for offset in (0, 4 * MIB):
         put(writer, server, data, offset)
@@ -166,7 +166,7 @@ def test_a_page_arrives_whole_with_its_checksum(writer: PageWriter, server: Serv
         assert headers["x-ms-lease-id"] == "lease-1"
 
 
-def test_a_server_that_reads_slowly_gets_all_of_it(writer: PageWriter, server: Server) -> None:
+def test_a_server_that_reads_slowly_gets_all_of_it(writer: PageClient, server: Server) -> None:
     def slowly(connection: ssl.SSLSocket) -> None:
         # More than the buffers of both sockets hold must wait in the client.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
@@ -202,7 +202,7 @@ def _silence(connection: ssl.SSLSocket) -> None:
 
 @pytest.mark.parametrize("breaks", [_hang_up, _reset, _garbage, _silence])
 def test_a_connection_that_breaks_is_worth_another_try(
-    writer: PageWriter, server: Server, breaks: Conversation
+    writer: PageClient, server: Server, breaks: Conversation
 ) -> None:
     server.conversations.append(breaks)
     data = os.urandom(4 * MIB)
@@ -214,7 +214,7 @@ def test_a_connection_that_breaks_is_worth_another_try(
     assert server.received[-1][1] == data
 
 
-def test_a_broken_answer_is_worth_another_try(writer: PageWriter, server: Server) -> None:
+def test_a_broken_answer_is_worth_another_try(writer: PageClient, server: Server) -> None:
     def answer(connection: ssl.SSLSocket) -> None:
         server.take(connection)
         connection.sendall(b"HTTP/1.1 2")
