@@ -35,6 +35,11 @@ PROGRAMS_OF_TESTS=(
   "mkfs.xfs|xfsprogs"
   "mkfs.btrfs|btrfs-progs"
   "lvm|lvm2"
+  "cryptsetup|cryptsetup-bin"
+  "mkfs.f2fs|f2fs-tools"
+  "mksquashfs|squashfs-tools"
+  "mkfs.ntfs|ntfs-3g"
+  "mkfs.erofs|erofs-utils"
   "gpg|gnupg"
   "shellcheck|shellcheck"
 )

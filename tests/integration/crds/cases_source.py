@@ -144,6 +144,8 @@ def nested(template: Any) -> list[Case]:
     disk = {"resourceGroup": "rg-images", "location": "westeurope"}
     both = {"pageBlob": account, "managedDisk": disk}
     sums = {"url": "https://images.example.org/12/SHA512SUMS"}
+    blob = account | {"blobName": "debian.vhd"}
+    moment = "2026-11-30T08:50:35.1234567Z"
     found: list[Case] = [
         template(
             "no source",
@@ -200,6 +202,32 @@ def nested(template: Any) -> list[Case]:
             "path in an image",
             {"spec.source": {"oci": {"reference": f"r.example.org/a@sha256:{'a' * 64}", "path": ".."}}},
             "path must not contain",
+        ),
+        template("blob", {"spec.source": {"blob": blob}}),
+        template(
+            "version and snapshot of a blob",
+            {"spec.source": {"blob": blob | {"versionId": moment, "snapshot": moment}}},
+            "a blob has versions or snapshots: set versionId or snapshot, not both",
+        ),
+        template(
+            "version of a blob",
+            {"spec.source": {"blob": blob | {"versionId": "latest"}}},
+            "a version or snapshot of a blob is written as Azure gives it",
+        ),
+        template(
+            "snapshot of a blob",
+            {"spec.source": {"blob": blob | {"snapshot": "latest"}}},
+            "a version or snapshot of a blob is written as Azure gives it",
+        ),
+        template(
+            "account of a blob",
+            {"spec.source": {"blob": blob | {"storageAccountId": f"{samples.COMPUTE}/disks/a"}}},
+            "ARM id of a",
+        ),
+        template(
+            "container of a blob",
+            {"spec.source": {"blob": blob | {"container": "Builds"}}},
+            "a container's name has lower case",
         ),
         template("path", {"spec.source": {"pvc": {"claimName": "a", "path": "../b"}}}, "path must be relative"),
         template("check", {"spec.prerequisites": {"ignore": ["NET3"]}}, "the id of a check is three capital letters"),
