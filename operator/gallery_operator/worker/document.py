@@ -20,6 +20,7 @@ def fetch_document(
     *,
     limit: int,
     advice: Advice,
+    what: str = "The source",
     backoff: Backoff | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bytes:
@@ -31,6 +32,7 @@ def fetch_document(
         headers: Headers of the request.
         limit: Most bytes to accept.
         advice: What a person may do when the server does not give it.
+        what: Begins the message when it cannot be had.
         backoff: Between tries.
         sleep: Waits; for tests.
 
@@ -49,7 +51,7 @@ def fetch_document(
             failures += 1
             retry_after = problem.retry_after if isinstance(problem, Again) else None
             if failures >= backoff.tries or (retry_after or 0) > backoff.patience:
-                message = f"The source could not be fetched after {failures} tries: {problem}."
+                message = f"{what} could not be fetched after {failures} tries: {problem}."
                 raise WorkerError(FailureCode.SOURCE_UNREACHABLE, message) from problem
             delay = backoff.delay(failures, retry_after)
             log.warning("fetching is tried again in %.1f s: %s", delay, problem)

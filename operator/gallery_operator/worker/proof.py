@@ -2,17 +2,17 @@
 
 import logging
 import posixpath
-import time
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gallery_operator.contract import ChecksumsFile, FailureCode, PrepareConfig, UrlSource
 from gallery_operator.worker import signature
-from gallery_operator.worker.answers import Advice, Again, refuse
+from gallery_operator.worker.answers import Advice
 from gallery_operator.worker.backoff import Backoff
 from gallery_operator.worker.checksums import NotListedError, parse, pick
+from gallery_operator.worker.document import fetch_document
 from gallery_operator.worker.errors import WorkerError
-from gallery_operator.worker.http import ConnectionLost, HttpClient, check_url, same_origin
+from gallery_operator.worker.http import HttpClient, check_url, same_origin
 from gallery_operator.worker.origins import client_of
 
 log = logging.getLogger(__name__)
@@ -109,32 +109,13 @@ def _fetch(client: HttpClient, source: UrlSource, url: str, advice: Advice, back
         WorkerError: It cannot be had, or is not small.
     """
     asked = client if same_origin(url, source.url) else client.anonymous()
-    failures = 0
-    while True:
-        try:
-            return _read(asked, url, advice)
-        except (ConnectionLost, Again) as error:
-            failures += 1
-            retry_after = error.retry_after if isinstance(error, Again) else None
-            if failures >= backoff.tries or (retry_after or 0) > backoff.patience:
-                message = f"{_shown(url)} could not be fetched ({failures} tries): {error}."
-                raise WorkerError(FailureCode.SOURCE_UNREACHABLE, message) from None
-            delay = backoff.delay(failures, retry_after)
-            log.warning("%s is asked for again in %.1f s: %s", _shown(url), delay, error)
-            time.sleep(delay)
-
-
-def _read(client: HttpClient, url: str, advice: Advice) -> bytes:
-    with client.get(url, {}) as response:
-        if response.status != 200:
-            refuse(response, advice)
-        data = bytearray()
-        while piece := response.read(64 * 1024):
-            data += piece
-            if len(data) > MOST_BYTES:
-                message = f"{_shown(url)} has more than {MOST_BYTES} bytes: it is no file of checksums or signature."
-                raise WorkerError(FailureCode.CHECKSUM_NOT_FOUND, message)
-    return bytes(data)
+    try:
+        return fetch_document(asked, url, {}, limit=MOST_BYTES, advice=advice, what=_shown(url), backoff=backoff)
+    except WorkerError as error:
+        if error.code != FailureCode.TOO_LARGE:
+            raise
+        message = f"{_shown(url)} has more than {MOST_BYTES} bytes: it is no file of checksums or signature."
+        raise WorkerError(FailureCode.CHECKSUM_NOT_FOUND, message) from None
 
 
 def _shown(url: str) -> str:
