@@ -9,6 +9,7 @@ from gallery_operator import metrics
 from gallery_operator.api import VhdImport
 from gallery_operator.api.disk_source import BlobDisk, ChecksumsList, ChecksumsSignature, DiskSource, GuestStateSource
 from gallery_operator.api.meta import RECONCILE_ANNOTATION, LocalRef
+from gallery_operator.api.security import KeyRef
 from gallery_operator.contract import (
     BlobSource,
     ChecksumsFile,
@@ -267,7 +268,7 @@ async def _check_ca(ctx: Context, namespace: str, ref: LocalRef | None, field: s
 
 
 async def _check_ref(
-    ctx: Context, namespace: str, kind: str, ref: LocalRef | None, field: str, *keys: str
+    ctx: Context, namespace: str, kind: str, ref: LocalRef | KeyRef | None, field: str, *keys: str
 ) -> Mapping[str, Any]:
     """See that what a source refers to is there and has the keys that it must have; returns it."""
     if ref is None:
@@ -291,12 +292,9 @@ async def _check_signing_key(ctx: Context, namespace: str, signature: ChecksumsS
     ):
         if ref is None:
             continue
-        which = f"{kind} {namespace}/{ref.name}"
-        body = await ctx.kube.get(kind, namespace, ref.name)
-        if body is None:
-            message = f"{which} does not exist: create it, or correct {field}.{name}."
-            raise Halt(Waiting(f"{kind}NotFound", message, _WAIT_SECONDS))
+        body = await _check_ref(ctx, namespace, kind, ref, f"{field}.{name}")
         if ref.key not in {**(body.get("data") or {}), **(body.get("binaryData") or {})}:
+            which = f"{kind} {namespace}/{ref.name}"
             message = (
                 f"{which} has no key {ref.key} with the publisher's public key: add it, or correct {field}.{name}."
             )

@@ -153,7 +153,7 @@ class Preparation:
         fd = _open(path)
         if not stage.describes(identity(fd)):
             os.close(fd)
-            log.warning("%s was changed by somebody else since an earlier attempt made it", DISK)
+            log.warning("%s was changed by somebody else since an earlier attempt made it", path.name)
             return None
         log.info("going on where an earlier attempt stopped")
         if stage.done == "member":
